@@ -1,6 +1,9 @@
 //! The program `kiln`: its roles, and what they share.
 
+pub mod bucket;
 pub mod client;
+pub mod clock;
+pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod film;
