@@ -1,0 +1,3 @@
+//! This crate against a real server: one per test, on free ports, all in parallel.
+
+mod tool;
