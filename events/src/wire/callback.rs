@@ -1,0 +1,132 @@
+//! Container → webhook: claim, progress, completion. Unknown fields are ignored.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, RenderConfig, Secret, Timestamp};
+
+/// `POST {callback_url}/api/render/{job}/claim`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimBody {
+    /// The provider's call.
+    pub call_id: String,
+    /// The call's input; kept over a preemption.
+    pub input_id: String,
+    /// The container's task; the newest one counts.
+    pub task_id: String,
+}
+
+/// What a claim gives: fresh addresses, and the work.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimAnswer {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Where to get the audio, signed.
+    #[serde(serialize_with = "Secret::serialize")]
+    pub audio_url: Secret,
+    /// The audio's extension.
+    pub audio_ext: String,
+    /// SHA-256 of the audio in hexadecimal, where it is known.
+    #[serde(default)]
+    pub audio_sha256: Option<String>,
+    /// Length of the audio in bytes, where it is known.
+    #[serde(default)]
+    pub audio_size_bytes: Option<u64>,
+    /// Where to PUT the video, signed.
+    #[serde(serialize_with = "Secret::serialize")]
+    pub upload_url: Secret,
+    /// Headers that the PUT must have.
+    #[serde(default)]
+    pub upload_headers: BTreeMap<String, String>,
+    /// The video's key.
+    pub upload_key: String,
+    /// When the addresses end.
+    pub expires_at: Timestamp,
+    /// What to render.
+    pub config: RenderConfig,
+}
+
+/// `PATCH {callback_url}/api/render/{job}`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgressBody {
+    /// From 0 to 100.
+    #[schemars(range(max = 100))]
+    pub progress: u8,
+    /// What is being done, in lower case with hyphens.
+    #[serde(default)]
+    pub current_stage: Option<String>,
+    /// The container's task.
+    #[serde(default)]
+    pub task_id: Option<String>,
+}
+
+/// `POST {webhook_url}`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallbackBody {
+    /// The job; must be the capability's.
+    pub job_id: String,
+    /// How it ended.
+    pub status: CallbackStatus,
+    /// The video, for `complete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ReportedOutput>,
+    /// A sentence, for `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// A code of [`crate::Code`], for `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Whether another attempt may succeed, for `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+}
+
+/// How a render ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CallbackStatus {
+    /// With a video.
+    Complete,
+    /// Without one.
+    Failed,
+}
+
+/// What a container says of its video. Nothing of it is believed unseen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReportedOutput {
+    /// Key of the video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_key: Option<String>,
+    /// Key of a preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_key: Option<String>,
+    /// Key of prepared material.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepared_key: Option<String>,
+    /// The format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Length in seconds; the original calls it `duration`.
+    #[serde(alias = "duration", skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// Length of the object in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// SHA-256 of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// The answer to a callback that was taken.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackAnswer {
+    /// Always true.
+    pub success: bool,
+}
