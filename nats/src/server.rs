@@ -21,8 +21,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits for the end of standard input, a pipe that its parent holds, and then ends the whole process group.
-const GUARD: &str =
-    r#"exec 3<&0; { cat <&3; kill -s TERM -- -$$; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
+const GUARD: &str = r#"exec 3<&0; { cat <&3; kill -s TERM -- -$$; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
 
 /// What to start, and where. [`Options::new`] fills in the rest.
 #[derive(Debug, Clone)]
@@ -57,20 +56,9 @@ impl Options {
 
     fn configuration(&self) -> String {
         let quoted = |path: PathBuf| format!("{:?}", path.to_string_lossy());
-        let port = if self.port == 0 {
-            "-1".to_owned()
-        } else {
-            self.port.to_string()
-        };
-        let sync = if self.sync_always {
-            "sync_interval: always"
-        } else {
-            ""
-        };
-        let (store, ports) = (
-            quoted(self.folder.join("jetstream")),
-            quoted(self.folder.join("ports")),
-        );
+        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
+        let sync = if self.sync_always { "sync_interval: always" } else { "" };
+        let (store, ports) = (quoted(self.folder.join("jetstream")), quoted(self.folder.join("ports")));
         format!(
             "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports}\n\
              jetstream {{ store_dir: {store}, {sync} }}\n{}\n",
@@ -119,19 +107,11 @@ impl Server {
     /// Returns when the server listens and has read its streams.
     pub async fn start(mut options: Options) -> Result<Self, Error> {
         let folder = options.folder.clone();
-        let mut process =
-            Process::spawn(&options).map_err(|source| Error::Spawn { folder, source })?;
+        let mut process = Process::spawn(&options).map_err(|source| Error::Spawn { folder, source })?;
         let ports = wait_for_ports(&options.folder, &mut process).await?;
-        let port = ports.nats[0]
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok());
+        let port = ports.nats[0].rsplit(':').next().and_then(|port| port.parse().ok());
         options.port = port.expect("the server writes its own address");
-        Ok(Self {
-            options,
-            process,
-            ports,
-        })
+        Ok(Self { options, process, ports })
     }
 
     /// `nats://127.0.0.1:port`.
@@ -169,8 +149,7 @@ impl Server {
 
     /// Freezes the process, which then answers nothing but keeps its connections, or lets it go on.
     pub fn freeze(&self, frozen: bool) {
-        self.process
-            .signal(if frozen { Signal::STOP } else { Signal::CONT });
+        self.process.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 }
 
@@ -186,28 +165,12 @@ impl Process {
         fs::read_dir(&ports)?.try_for_each(|file| fs::remove_file(file?.path()))?;
         let configuration = folder.join("nats.conf");
         fs::write(&configuration, options.configuration())?;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(log_of(folder))?;
-        let mut words = options
-            .wrapper
-            .iter()
-            .cloned()
-            .chain([options.program.clone().into()]);
+        let log = File::options().create(true).append(true).open(log_of(folder))?;
+        let mut words = options.wrapper.iter().cloned().chain([options.program.clone().into()]);
         let mut command = Command::new(words.next().expect("at least the program"));
-        command
-            .args(words)
-            .arg("-c")
-            .arg(configuration)
-            .process_group(0);
+        command.args(words).arg("-c").arg(configuration).process_group(0);
         // The pipe stays open as long as this process lives: the wrapper waits for its end.
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map(Self)
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().map(Self)
     }
 
     /// Goes to the group, so that a wrapper ends as well. An error means that it has ended already.
@@ -264,10 +227,7 @@ async fn wait_for_ports(folder: &Path, process: &mut Process) -> Result<Ports, E
             let log = log_of(folder);
             let text = fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<_> = text.lines().collect();
-            return Err(Error::Start {
-                tail: lines[lines.len().saturating_sub(5)..].join("\n"),
-                log,
-            });
+            return Err(Error::Start { tail: lines[lines.len().saturating_sub(5)..].join("\n"), log });
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -118,12 +118,7 @@ impl Version {
     /// assert_eq!(Version::read("ffmpeg version N-118896-g9f0970ee35 Copyright"), Some(Version::UNRELEASED));
     /// ```
     pub fn read(output: &str) -> Option<Self> {
-        output
-            .lines()
-            .next()?
-            .split_whitespace()
-            .skip(1)
-            .find_map(Self::read_word)
+        output.lines().next()?.split_whitespace().skip(1).find_map(Self::read_word)
     }
 
     fn read_word(word: &str) -> Option<Self> {
@@ -131,14 +126,8 @@ impl Version {
             return Some(Self::UNRELEASED);
         }
         let digits = word.trim_start_matches(['v', 'n']);
-        let mut numbers = digits
-            .split(|c: char| !c.is_ascii_digit())
-            .map_while(|part| part.parse().ok());
-        Some(Self(
-            numbers.next()?,
-            numbers.next().unwrap_or(0),
-            numbers.next().unwrap_or(0),
-        ))
+        let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+        Some(Self(numbers.next()?, numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)))
     }
 }
 
@@ -162,9 +151,7 @@ pub enum Error {
         problem: String,
     },
     /// Neither found nor fetched.
-    #[error(
-        "no `{name}` {minimum} or newer: install one, or set `{variable}` to its path ({problem})"
-    )]
+    #[error("no `{name}` {minimum} or newer: install one, or set `{variable}` to its path ({problem})")]
     Missing {
         /// The program.
         name: &'static str,
@@ -191,24 +178,14 @@ pub struct Search {
 impl Search {
     /// As this process's environment says.
     pub fn of_process(tool: &Tool) -> Self {
-        let named = std::env::var_os(tool.variable)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from);
-        Self {
-            named,
-            path: std::env::var_os("PATH").unwrap_or_default(),
-            cache: cache_folder(),
-        }
+        let named = std::env::var_os(tool.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { named, path: std::env::var_os("PATH").unwrap_or_default(), cache: cache_folder() }
     }
 }
 
 /// `$KILN_CACHE`, else `kiln` in the platform's folder for caches.
 fn cache_folder() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || folder("HOME");
     let platform = || match std::env::consts::OS {
         "macos" => home().map(|home| home.join("Library/Caches")),
@@ -232,16 +209,10 @@ impl Tool {
         if let Some(found) = self.on_path(&search.path, report) {
             return Ok(found);
         }
-        let missing = |problem| Error::Missing {
-            name: self.name,
-            minimum: self.minimum,
-            variable: self.variable,
-            problem,
-        };
+        let missing =
+            |problem| Error::Missing { name: self.name, minimum: self.minimum, variable: self.variable, problem };
         let Some(cache) = &search.cache else {
-            return Err(missing(
-                "cannot fetch it: set `KILN_CACHE` to a folder that it may be kept in".to_owned(),
-            ));
+            return Err(missing("cannot fetch it: set `KILN_CACHE` to a folder that it may be kept in".to_owned()));
         };
         fetch::cached(self, cache, report).map_err(missing)
     }
@@ -262,37 +233,24 @@ impl Tool {
 
     fn on_path(&self, path: &OsString, report: &dyn Fn(&str)) -> Option<PathBuf> {
         let candidates = std::env::split_paths(path).map(|folder| folder.join(self.name));
-        candidates
-            .filter(|file| file.is_file())
-            .find(|file| match self.version_of(file) {
-                Ok(version) if version >= self.minimum => true,
-                Ok(version) => {
-                    report(&format!(
-                        "passing over {}: version {version} is older than {}",
-                        file.display(),
-                        self.minimum
-                    ));
-                    false
-                }
-                Err(problem) => {
-                    report(&format!("passing over {}: it {problem}", file.display()));
-                    false
-                }
-            })
+        candidates.filter(|file| file.is_file()).find(|file| match self.version_of(file) {
+            Ok(version) if version >= self.minimum => true,
+            Ok(version) => {
+                report(&format!("passing over {}: version {version} is older than {}", file.display(), self.minimum));
+                false
+            }
+            Err(problem) => {
+                report(&format!("passing over {}: it {problem}", file.display()));
+                false
+            }
+        })
     }
 
     fn version_of(&self, path: &Path) -> Result<Version, String> {
-        let output = std::process::Command::new(path)
-            .arg(self.version_flag)
-            .output();
+        let output = std::process::Command::new(path).arg(self.version_flag).output();
         let output = output.map_err(|error| format!("cannot be run: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Version::read(&text).ok_or_else(|| {
-            format!(
-                "does not tell its version when asked with `{}`",
-                self.version_flag
-            )
-        })
+        Version::read(&text).ok_or_else(|| format!("does not tell its version when asked with `{}`", self.version_flag))
     }
 }
 
@@ -302,28 +260,15 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_what_real_programs_print() {
-        let check =
-            |output: &str, expected| assert_eq!(Version::read(output), expected, "{output}");
+        let check = |output: &str, expected| assert_eq!(Version::read(output), expected, "{output}");
         check("nats-server: v2.15.1", Some(Version(2, 15, 1)));
         check("nats-server: v2.9.10", Some(Version(2, 9, 10)));
         check("nats-server: v2.16.0-RC.1", Some(Version(2, 16, 0)));
-        check(
-            "ffmpeg version 5.1.8-0+deb12u1 Copyright (c) 2000-2025",
-            Some(Version(5, 1, 8)),
-        );
-        check(
-            "ffmpeg version 9.0.2-static https://…",
-            Some(Version(9, 0, 2)),
-        );
+        check("ffmpeg version 5.1.8-0+deb12u1 Copyright (c) 2000-2025", Some(Version(5, 1, 8)));
+        check("ffmpeg version 9.0.2-static https://…", Some(Version(9, 0, 2)));
         check("ffmpeg version n7.1 Copyright", Some(Version(7, 1, 0)));
-        check(
-            "ffmpeg version N-118896-g9f0970ee35-20250320 Copyright",
-            Some(Version::UNRELEASED),
-        );
-        check(
-            "ffmpeg version 2025-03-20-git-76f09ab647-full_build",
-            Some(Version(2025, 3, 20)),
-        );
+        check("ffmpeg version N-118896-g9f0970ee35-20250320 Copyright", Some(Version::UNRELEASED));
+        check("ffmpeg version 2025-03-20-git-76f09ab647-full_build", Some(Version(2025, 3, 20)));
         check("usage: nats-server [options]", None);
         check("", None);
     }

