@@ -1,0 +1,299 @@
+//! The object store: R2, or anything that speaks S3. Keys are spelled in `events`; here they are only used.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_smithy_http_client::{Builder as HttpClient, tls};
+use bytes::{Bytes, BytesMut};
+use events::{Secret, Timestamp};
+use futures_util::{Stream, StreamExt};
+
+use crate::config;
+
+/// Size of each part of a large upload but the last; R2 wants them all alike.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// What a signature by AWS Signature Version 4 can last at most, and so every signed address.
+pub const LONGEST_SIGNATURE: Duration = Duration::from_secs(7 * 86_400);
+
+/// One bucket, with the keys to it.
+#[derive(Clone)]
+pub struct Bucket {
+    client: Client,
+    name: String,
+}
+
+/// The store did not do what it was asked. A variant per operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Asking whether the bucket is there.
+    #[error("the bucket `{bucket}` cannot be reached at `{endpoint}`")]
+    Reach { bucket: String, endpoint: String, source: Cause },
+    /// Making the bucket.
+    #[error("the bucket `{0}` cannot be made")]
+    Create(String, #[source] Cause),
+    /// Looking at an object.
+    #[error("the store did not tell of `{0}`")]
+    Head(String, #[source] Cause),
+    /// Reading an object.
+    #[error("the store did not give `{0}`")]
+    Get(String, #[source] Cause),
+    /// Writing an object.
+    #[error("the store did not take `{0}`")]
+    Put(String, #[source] Cause),
+    /// Copying an object.
+    #[error("the store did not copy `{0}`")]
+    Copy(String, #[source] Cause),
+    /// Removing an object.
+    #[error("the store did not remove `{0}`")]
+    Delete(String, #[source] Cause),
+    /// Signing an address, which happens here and asks nobody.
+    #[error("no address could be signed for `{0}`")]
+    Sign(String, #[source] Cause),
+}
+
+/// What the SDK said, on one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+impl Cause {
+    fn of<E: std::error::Error + ProvideErrorMetadata + 'static, R: std::fmt::Debug + 'static>(error: &SdkError<E, R>) -> Self {
+        match error {
+            SdkError::ServiceError(service) => {
+                let code = service.err().code().unwrap_or("unknown error");
+                Self(events::clean(&format!("{code}: {}", service.err().message().unwrap_or_default()), 300))
+            }
+            other => Self(events::clean(&DisplayErrorContext(other).to_string(), 300)),
+        }
+    }
+}
+
+/// An object, as a look at it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// Why an upload ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError<E> {
+    /// The bytes stopped coming, or were refused on the way.
+    #[error("the upload broke off")]
+    Body(E),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Bucket {
+    /// A client for the bucket; nothing is asked of it yet.
+    pub fn new(config: &config::Bucket) -> Result<Self, config::Misconfigured> {
+        let keys = Credentials::new(
+            &config.r2_access_key_id,
+            config.r2_secret_access_key.expose(),
+            None,
+            None,
+            "kiln",
+        );
+        let http = HttpClient::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let settings = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("auto"))
+            .endpoint_url(config.endpoint()?)
+            .credentials_provider(keys)
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .operation_attempt_timeout(Duration::from_mins(1))
+                    .build(),
+            )
+            .http_client(http)
+            .build();
+        Ok(Self { client: Client::from_conf(settings), name: config.r2_bucket_name.clone() })
+    }
+
+    /// Whether the bucket answers.
+    pub async fn check(&self, endpoint: &str) -> Result<(), Error> {
+        let asked = self.client.head_bucket().bucket(&self.name).send().await;
+        asked.map(|_| ()).map_err(|error| Error::Reach {
+            bucket: self.name.clone(),
+            endpoint: endpoint.to_owned(),
+            source: Cause::of(&error),
+        })
+    }
+
+    /// Makes the bucket if it is not there. Returns whether it was made.
+    pub async fn provision(&self) -> Result<bool, Error> {
+        if self.client.head_bucket().bucket(&self.name).send().await.is_ok() {
+            return Ok(false);
+        }
+        let made = self.client.create_bucket().bucket(&self.name).send().await;
+        made.map(|_| true).map_err(|error| Error::Create(self.name.clone(), Cause::of(&error)))
+    }
+
+    /// The object under a key, or none.
+    pub async fn head(&self, key: &str) -> Result<Option<Object>, Error> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(head) => Ok(Some(Object {
+                size_bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+                modified: Timestamp::from_unix_ms(
+                    head.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0),
+                ),
+            })),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+            Err(error) => Err(Error::Head(key.to_owned(), Cause::of(&error))),
+        }
+    }
+
+    /// The first bytes of an object, at most `count`.
+    pub async fn first_bytes(&self, key: &str, count: u64) -> Result<Bytes, Error> {
+        let range = format!("bytes=0-{}", count.saturating_sub(1));
+        let got = self.client.get_object().bucket(&self.name).key(key).range(range).send().await;
+        let body = got.map_err(|error| Error::Get(key.to_owned(), Cause::of(&error)))?.body;
+        let bytes = body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
+        Ok(bytes.into_bytes())
+    }
+
+    /// Copies an object within the bucket.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
+        let source = format!("{}/{from}", self.name);
+        let copied = self.client.copy_object().bucket(&self.name).copy_source(source).key(to).send().await;
+        copied.map(|_| ()).map_err(|error| Error::Copy(from.to_owned(), Cause::of(&error)))
+    }
+
+    /// Removes an object; one that is not there is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), Error> {
+        let deleted = self.client.delete_object().bucket(&self.name).key(key).send().await;
+        deleted.map(|_| ()).map_err(|error| Error::Delete(key.to_owned(), Cause::of(&error)))
+    }
+
+    /// An address to GET an object with, signed here.
+    pub async fn sign_get(&self, key: &str, lifetime: Duration) -> Result<Secret, Error> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let signed = request.presigned(presigning(lifetime)).await;
+        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    }
+
+    /// An address to PUT an object with, signed here.
+    pub async fn sign_put(&self, key: &str, lifetime: Duration) -> Result<Secret, Error> {
+        let request = self.client.put_object().bucket(&self.name).key(key);
+        let signed = request.presigned(presigning(lifetime)).await;
+        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    }
+
+    /// Stores a stream in constant memory: at once if it is short, else in parts of [`PART_BYTES`]. If the stream breaks
+    /// off, nothing is left behind.
+    pub async fn put_stream<S, E>(&self, key: &str, content_type: &str, stream: S) -> Result<(), UploadError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        let mut parts = Parts { stream, rest: BytesMut::new() };
+        let first = parts.next().await.map_err(UploadError::Body)?;
+        if first.len() < PART_BYTES {
+            return Ok(self.put(key, content_type, first).await?);
+        }
+        let upload = self.begin(key, content_type).await?;
+        match self.put_parts(key, &upload, first, &mut parts).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.abort(key, &upload).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores a few bytes.
+    pub async fn put(&self, key: &str, content_type: &str, body: Bytes) -> Result<(), Error> {
+        let request = self.client.put_object().bucket(&self.name).key(key).content_type(content_type);
+        let put = request.body(ByteStream::from(body)).send().await;
+        put.map(|_| ()).map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))
+    }
+
+    async fn begin(&self, key: &str, content_type: &str) -> Result<String, Error> {
+        let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).content_type(content_type);
+        let begun = begun.send().await.map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?;
+        let id = begun.upload_id().map(str::to_owned);
+        id.ok_or_else(|| Error::Put(key.to_owned(), Cause("the store named no upload".into())))
+    }
+
+    async fn put_parts<S, E>(
+        &self,
+        key: &str,
+        upload: &str,
+        first: Bytes,
+        parts: &mut Parts<S>,
+    ) -> Result<(), UploadError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        let mut done = Vec::new();
+        let mut part = first;
+        while !part.is_empty() {
+            done.push(self.put_part(key, upload, i32::try_from(done.len() + 1).unwrap_or(i32::MAX), part).await?);
+            part = parts.next().await.map_err(UploadError::Body)?;
+        }
+        let all = CompletedMultipartUpload::builder().set_parts(Some(done)).build();
+        let request = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let completed = request.multipart_upload(all).send().await;
+        Ok(completed.map(|_| ()).map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?)
+    }
+
+    async fn put_part(&self, key: &str, upload: &str, number: i32, body: Bytes) -> Result<CompletedPart, Error> {
+        let request = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload).part_number(number);
+        let put = request.body(ByteStream::from(body)).send().await;
+        let put = put.map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag().map(str::to_owned)).build())
+    }
+
+    async fn abort(&self, key: &str, upload: &str) {
+        let request = self.client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        if let Err(error) = request.send().await {
+            let error = Cause::of(&error);
+            tracing::warn!(object.key = key, %error, "an unfinished upload could not be removed; a lifecycle rule should");
+        }
+    }
+}
+
+/// A stream in pieces of [`PART_BYTES`]; the last one is shorter, and what comes after it is empty.
+struct Parts<S> {
+    stream: S,
+    rest: BytesMut,
+}
+
+impl<S, E> Parts<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    async fn next(&mut self) -> Result<Bytes, E> {
+        while self.rest.len() < PART_BYTES {
+            match self.stream.next().await {
+                Some(chunk) => self.rest.extend_from_slice(&chunk?),
+                None => break,
+            }
+        }
+        let length = self.rest.len().min(PART_BYTES);
+        Ok(self.rest.split_to(length).freeze())
+    }
+}
+
+fn presigning(lifetime: Duration) -> PresigningConfig {
+    PresigningConfig::expires_in(lifetime.min(LONGEST_SIGNATURE)).expect("a signature lasts at most seven days")
+}
