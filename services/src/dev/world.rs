@@ -314,6 +314,9 @@ fn gpu_settings(options: &Options, secrets: &Secrets) -> gpu::Settings {
         key: Secret::new("kiln-dev"),
         secret: Secret::new(&*secrets.modal),
         parallel: 2,
+        variables: std::collections::BTreeMap::new(),
+        faults: Vec::new(),
+        seed: 0,
     }
 }
 

@@ -63,7 +63,8 @@ impl Calls {
                 calls.records.insert(record.call_id.clone(), record);
             }
         }
-        let lost: Vec<String> = calls.records.values().filter(|call| is_running(call)).map(|call| call.call_id.clone()).collect();
+        let lost: Vec<String> =
+            calls.records.values().filter(|call| is_running(call)).map(|call| call.call_id.clone()).collect();
         for call in lost {
             calls.change(&call, |record| record.state = failed(Code::ExecutorRestarted))?;
         }

@@ -49,9 +49,11 @@ impl Fault {
 
 /// A text that names no fault, or no probability from 0 to 1.
 #[derive(Debug, thiserror::Error)]
-#[error("a fault is `NAME` or `NAME=PROBABILITY`, the probability from 0 to 1, and the name one of `drop-callback`, \
+#[error(
+    "a fault is `NAME` or `NAME=PROBABILITY`, the probability from 0 to 1, and the name one of `drop-callback`, \
     `repeat-callback`, `late-callback`, `lose-answer`, `refuse-429`, `refuse-401`, `ok-with-error`, `redirect-303`, \
-    `html`, `hang`, `preempt`, `crash`, `forget-results`, `stuck`")]
+    `html`, `hang`, `preempt`, `crash`, `forget-results`, `stuck`"
+)]
 pub struct BadFault;
 
 /// A fault and how often it strikes: `crash`, or `crash=0.5`.

@@ -1,10 +1,10 @@
 //! Callbacks go through the stand-in, so that it can lose, repeat and delay them, and knows who claimed.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use events::wire::callback::{CallbackAnswer, ProgressBody};
 use futures_util::FutureExt;
 
