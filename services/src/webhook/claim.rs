@@ -34,7 +34,7 @@ pub(super) async fn claim(
     if !is_call_id(&started.call_id) || ![&started.input_id, &body.task_id].iter().all(|id| is_name(id)) {
         return Err(Problem::field("/callId", "must be 1 to 128 printable characters, like inputId and taskId"));
     }
-    let claimed = role.log.record(grant.job, Command::Claim(grant.attempt, started)).await;
+    let claimed = role.log.record(grant.job, Command::Claim(grant.attempt, started), clock::now()).await;
     let recorded = claimed.map_err(|error| unknown(&grant, &error))?;
     let job = match (recorded.refused, recorded.job) {
         (None | Some(Rejection::AlreadyKnown), job) => job,

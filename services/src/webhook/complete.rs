@@ -10,6 +10,7 @@ use events::wire::callback::{CallbackAnswer, CallbackBody, CallbackStatus, Repor
 use events::{Command, Failure, JobId, Rejection, Status, key};
 
 use super::{Webhook, read, refused, unknown};
+use crate::clock;
 use crate::http::problem::Problem;
 
 pub(super) async fn complete(
@@ -39,7 +40,7 @@ pub(super) async fn complete(
 impl Webhook {
     async fn record(&self, grant: &Grant, command: Command) -> Result<(), Problem> {
         let wants = if matches!(command, Command::Complete(..)) { Status::Complete } else { Status::Failed };
-        let recorded = self.log.record(grant.job, command).await.map_err(|error| unknown(grant, &error))?;
+        let recorded = self.log.record(grant.job, command, clock::now()).await.map_err(|error| unknown(grant, &error))?;
         let refusal = recorded.refused.filter(|rejection| {
             *rejection != Rejection::AlreadyKnown && *rejection != Rejection::Ended(wants)
         });
