@@ -18,10 +18,13 @@ impl Log {
     pub async fn record(&self, id: JobId, command: Command, now: Timestamp) -> Result<Record, Error> {
         let outcome = self.transact(id, |job| decide(job, command.clone())).await?;
         Ok(match outcome {
-            Outcome::Rejected { job, rejection } => Record { job: *job, refused: Some(rejection) },
-            Outcome::Appended { mut job, event, seq } => {
-                job.absorb(&Recorded { seq, time: now, event });
-                Record { job: *job, refused: None }
+            Outcome::Rejected { job, rejection } => Record { job, refused: Some(rejection) },
+            Outcome::Appended { mut job, seq } => {
+                // Deciding is pure: the same job and command give the fact that was appended.
+                if let Ok(event) = decide(&job, command) {
+                    job.absorb(&Recorded { seq, time: now, event });
+                }
+                Record { job, refused: None }
             }
         })
     }

@@ -167,7 +167,7 @@ async fn serve(args: &Listen, nats: &config::Nats, router: Router, stop: Cancell
     let listener = bind(args).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let health = http::health(NatsReady(connect(nats, "health").await?));
-    http::serve(listener, router.merge(health), stop).await;
+    http::serve(listener, http::finish(router.merge(health)), stop).await;
     Ok(())
 }
 
@@ -228,7 +228,7 @@ pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: Ca
     let mut roles = tokio::task::JoinSet::new();
     let token = stop.clone();
     roles.spawn(async move {
-        http::serve(listener, router.merge(health), token).await;
+        http::serve(listener, http::finish(router.merge(health)), token).await;
         anyhow::Ok(())
     });
     let token = stop.clone();

@@ -41,7 +41,14 @@ pub struct Worker {
 
 impl Worker {
     /// The role, ready to run.
-    pub fn new(log: Log, bucket: Bucket, modal: modal::Client, roots: Roots, callback_url: &str, policy: Policy) -> Self {
+    pub fn new(
+        log: Log,
+        bucket: Bucket,
+        modal: modal::Client,
+        roots: Roots,
+        callback_url: &str,
+        policy: Policy,
+    ) -> Self {
         Self {
             log,
             bucket,

@@ -80,7 +80,8 @@ impl Api {
         if object.size_bytes > MAX_AUDIO {
             return Err(Problem::too_large("the audio is longer than 2 GiB"));
         }
-        let first = self.bucket.first_bytes(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
+        let first =
+            self.bucket.first_bytes(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
         let kind = audio::sniff(&first).ok_or_else(received::not_audio)?;
         let to = AudioKey::of_job(id, kind.extension).map_err(|_| Problem::internal())?;
         if from != to {

@@ -64,8 +64,9 @@ impl Webhook {
             return Err(Problem::gone("over", "the job's audio was never stored; stop"));
         };
         let upload_key = key::output(grant.job, grant.attempt);
-        let signed = futures_util::try_join!(
-            self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME),
+        let audio_key = audio.to_string();
+        let signed = tokio::try_join!(
+            self.bucket.sign_get(&audio_key, AUDIO_LIFETIME),
             self.bucket.sign_put(&upload_key, UPLOAD_LIFETIME)
         );
         let (audio_url, upload_url) = signed.map_err(|error| unknown(grant, &error))?;

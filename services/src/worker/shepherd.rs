@@ -85,9 +85,8 @@ impl Worker {
         match self.bucket.head(&key).await {
             Ok(object) => {
                 // Stores tell whole seconds.
-                let is_its_own = |object: &Object| {
-                    began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms())
-                };
+                let is_its_own =
+                    |object: &Object| began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms());
                 let object = object.filter(|object| object.size_bytes > 0 && is_its_own(object));
                 Some(object.map(|object| events::event::Output::video(key, object.size_bytes)))
             }
