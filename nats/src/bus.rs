@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, Request, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr};
 use bytes::Bytes;
 use events::Secret;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ use crate::{Cause, Error};
 /// How long the first connection may take, over all servers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take. A leader's election takes longer than this; whoever asks tries again.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// How long a request waits for a lost connection before it fails with nothing sent.
 const LINK_LIMIT: Duration = Duration::from_secs(2);
 /// Finds a connection that died without a word.
@@ -113,7 +113,9 @@ impl Bus {
         let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
         let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
         let client = connected.map_err(|error| failed(Cause::client(error)))?;
-        Ok(Self { client, link, role: settings.role.as_str().into() })
+        let bus = Self { client, link, role: settings.role.as_str().into() };
+        bus.wait_for_link().await.map_err(failed)?;
+        Ok(bus)
     }
 
     /// The client itself, for subscriptions that no stream stands behind.
@@ -144,12 +146,11 @@ impl Bus {
 
     /// Refuses to queue behind a lost connection: what was not sent cannot be stored later.
     pub(crate) async fn wait_for_link(&self) -> Result<(), Cause> {
-        if self.is_connected() {
-            return Ok(());
-        }
         let mut link = self.link();
-        let waited = tokio::time::timeout(LINK_LIMIT, link.wait_for(|link| link.is_up)).await;
-        if self.is_connected() && waited.is_ok() { Ok(()) } else { Err(Cause::Disconnected) }
+        if !link.borrow().is_up || !self.is_connected() {
+            let _ = tokio::time::timeout(LINK_LIMIT, link.wait_for(|link| link.is_up)).await;
+        }
+        if self.is_connected() { Ok(()) } else { Err(Cause::Disconnected) }
     }
 
     /// A request to the server's API, such as `STREAM.INFO.RENDER`.
@@ -163,14 +164,18 @@ impl Bus {
         self.request(subject, headers, payload).await
     }
 
-    async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
+    pub(crate) async fn answer(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<Message, Cause> {
         self.wait_for_link().await?;
         let request = Request::new().headers(headers).payload(body);
-        let answer = self.client.send_request(to, request).await.map_err(|error| match error.kind() {
+        self.client.send_request(to, request).await.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut => Cause::Timeout,
             RequestErrorKind::NoResponders => Cause::NoResponders,
             _ => Cause::client(error),
-        })?;
+        })
+    }
+
+    async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
+        let answer = self.answer(to, headers, body).await?;
         let refusal: Refusal = serde_json::from_slice(&answer.payload).map_err(Cause::Answer)?;
         if let Some(ApiError { code, err_code, description }) = refusal.error {
             return Err(Cause::Refused { code: err_code, status: code, description });

@@ -33,6 +33,9 @@ pub enum Error {
     /// Other writers were first, again and again.
     #[error("job `{0}` changes faster than it can be decided upon")]
     Contended(JobId),
+    /// Where the fact belongs lies something else that has no effect, and nothing can ever replace it.
+    #[error("job `{0}` holds something unreadable where a fact belongs")]
+    Occupied(JobId),
     /// Messages could not be fetched.
     #[error("cannot pull from `{0}`")]
     Pull(String, #[source] Cause),
@@ -85,7 +88,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Contended(_) => true,
-            Self::Full => false,
+            Self::Full | Self::Occupied(_) => false,
             Self::Connect { source, .. }
             | Self::Provision { source, .. }
             | Self::Load(_, source)

@@ -43,7 +43,7 @@ impl Api {
     /// The job as the projection has it, or, where that lags or is gone, as the log has it.
     async fn find(&self, id: JobId) -> Result<Job, Problem> {
         let projected = match self.jobs.get(id).await {
-            Ok(entry) => entry.map(|Entry { job, .. }| job),
+            Ok(entry) => entry.map(|(_, Entry { job, .. })| job),
             Err(error) => {
                 tracing::warn!(job.id = %id, error = crate::chain(&error), "the projection did not answer; the log is asked");
                 None

@@ -29,7 +29,9 @@ pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     match bytes {
         [b'R', b'I', b'F' | b'6', b'F' | b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => kind("wav", "audio/wav"),
         [b'f', b'L', b'a', b'C', ..] => kind("flac", "audio/flac"),
-        [b'O', b'g', b'g', b'S', ..] if bytes.windows(8).any(|window| window == b"OpusHead") => kind("opus", "audio/ogg"),
+        [b'O', b'g', b'g', b'S', ..] if bytes.windows(8).any(|window| window == b"OpusHead") => {
+            kind("opus", "audio/ogg")
+        }
         [b'O', b'g', b'g', b'S', ..] => kind("ogg", "audio/ogg"),
         [b'I', b'D', b'3', ..] => kind("mp3", "audio/mpeg"),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => kind("webm", "audio/webm"),

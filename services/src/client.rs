@@ -1,5 +1,7 @@
 //! The one way in which kiln speaks HTTP to others.
 
+pub mod kiln;
+
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, redirect};

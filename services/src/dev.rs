@@ -23,12 +23,19 @@ pub struct Args {
     /// takes four free ones
     #[arg(long, default_value = "127.0.0.1:7700")]
     listen: SocketAddr,
+    /// What the GPU stand-in does wrong, as NAME or NAME=PROBABILITY; may be repeated
+    #[arg(long = "fault", value_name = "NAME[=P]")]
+    faults: Vec<gpu::Chance>,
+    /// From what its dice begin
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 /// Runs the world until `stop`, then stops everything in order.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "people read it")]
 pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let options = Options { listen: args.listen, ..Options::new(&args.data, &|line| eprintln!("{line}"))? };
+    let found = Options::new(&args.data, &|line| eprintln!("{line}"))?;
+    let options = Options { listen: args.listen, faults: args.faults.clone(), seed: args.seed, ..found };
     let mut world = World::start(options).await?;
     println!("{}", world.welcome());
     let ended = tokio::select! {

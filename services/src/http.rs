@@ -55,14 +55,19 @@ pub fn health<R: Ready>(role: R) -> Router {
     Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(readyz))
 }
 
-/// Serves until `stop`, then lets requests in progress finish.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let router = router
+/// What every role's routes have in common: a name for each request, problems in one form, a clock on bodies, and a panic
+/// that is one request's alone.
+pub fn finish(router: Router) -> Router {
+    router
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
-        .layer(middleware::from_fn(name_request));
+        .layer(middleware::from_fn(name_request))
+}
+
+/// Serves until `stop`, then lets requests in progress finish.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -107,5 +112,5 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
 async fn name_request(request: Request, next: Next) -> Result<Response, Infallible> {
     let id = clock::new_id().to_string();
     let response = next.run(request).await;
-    Ok(problem::finish(response, &id))
+    Ok(problem::write_out(response, &id))
 }

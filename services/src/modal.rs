@@ -48,7 +48,11 @@ enum Reply {
     Unsent,
     /// It may or may not have arrived.
     Lost,
-    Answered { status: StatusCode, later: Option<Duration>, body: Vec<u8> },
+    Answered {
+        status: StatusCode,
+        later: Option<Duration>,
+        body: Vec<u8>,
+    },
 }
 
 impl Client {

@@ -4,6 +4,6 @@ use nats::Bus;
 use tokio_util::sync::CancellationToken;
 
 /// Runs until `stop`.
-pub async fn run(bus: Bus, stop: CancellationToken) -> Result<(), nats::Error> {
-    nats::project(bus, stop).await
+pub async fn run(bus: &Bus, stop: CancellationToken) {
+    nats::project(bus, stop).await;
 }

@@ -146,9 +146,9 @@ impl Ready for NatsReady {
 }
 
 /// The api's routes.
-async fn api_router(nats: &config::Nats, bucket: &config::Bucket, stop: &CancellationToken) -> anyhow::Result<Router> {
+async fn api_router(nats: &config::Nats, bucket: &config::Bucket) -> anyhow::Result<Router> {
     let bus = connect(nats, "api").await?;
-    let jobs = Jobs::new(bus.clone(), stop.clone());
+    let jobs = Jobs::new(bus.clone());
     Ok(Api::new(Log::new(bus), jobs, Bucket::new(bucket)?).router())
 }
 
@@ -167,7 +167,7 @@ async fn serve(args: &Listen, nats: &config::Nats, router: Router, stop: Cancell
     let listener = bind(args).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let health = http::health(NatsReady(connect(nats, "health").await?));
-    http::serve(listener, router.merge(health), stop).await;
+    http::serve(listener, http::finish(router.merge(health)), stop).await;
     Ok(())
 }
 
@@ -181,7 +181,7 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let router = api_router(&args.nats, &args.bucket, &stop).await?;
+    let router = api_router(&args.nats, &args.bucket).await?;
     serve(&args.listen, &args.nats, router, stop).await
 }
 
@@ -201,13 +201,15 @@ pub async fn worker(args: &WorkerArgs, stop: CancellationToken) -> anyhow::Resul
         &args.public.callback(args.strictness)?,
         Policy::default(),
     );
-    Ok(worker.run(stop).await?)
+    worker.run(stop).await;
+    Ok(())
 }
 
 /// `kiln projector`
 pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let bus = connect(&args.nats, "projector").await?;
-    Ok(projector::run(bus, stop).await?)
+    projector::run(&bus, stop).await;
+    Ok(())
 }
 
 /// `kiln serve`: the four roles side by side, one listener; the first one to end stops the rest.
@@ -216,7 +218,7 @@ pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: Ca
     let worker_args =
         WorkerArgs { nats: nats.clone(), bucket: bucket.clone(), modal, public, webhook: webhook.clone(), strictness };
     let projector_args = ProjectorArgs { nats: nats.clone(), strictness };
-    let router = api_router(&nats, &bucket, &stop).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
+    let router = api_router(&nats, &bucket).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
     let health = http::health(NatsReady(connect(&nats, "health").await?));
     let listener = match listener {
         Some(listener) => listener,
@@ -226,7 +228,7 @@ pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: Ca
     let mut roles = tokio::task::JoinSet::new();
     let token = stop.clone();
     roles.spawn(async move {
-        http::serve(listener, router.merge(health), token).await;
+        http::serve(listener, http::finish(router.merge(health)), token).await;
         anyhow::Ok(())
     });
     let token = stop.clone();

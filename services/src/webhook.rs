@@ -69,7 +69,11 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
         .await
         .map_err(|_| Problem::too_large("the body is longer than 64 KiB, or broke off"))?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::bad_request(format!("the body is not the documented JSON (line {}, column {})", error.line(), error.column()))
+        Problem::bad_request(format!(
+            "the body is not the documented JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
     })
 }
 

@@ -9,16 +9,21 @@ mod hints;
 mod shepherd;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::Policy;
 use events::capability::Roots;
-use nats::Log;
+use nats::topology::{RENDER, WORKER};
+use nats::{Consumer, Log};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::modal;
 use circuit::Circuit;
 use hints::Hints;
+
+/// Jobs that one worker holds at most; over all workers the consumer's `max_ack_pending` is the limit.
+const MAX_HELD: usize = 1000;
 
 /// What the role holds.
 #[derive(Clone)]
@@ -36,7 +41,14 @@ pub struct Worker {
 
 impl Worker {
     /// The role, ready to run.
-    pub fn new(log: Log, bucket: Bucket, modal: modal::Client, roots: Roots, callback_url: &str, policy: Policy) -> Self {
+    pub fn new(
+        log: Log,
+        bucket: Bucket,
+        modal: modal::Client,
+        roots: Roots,
+        callback_url: &str,
+        policy: Policy,
+    ) -> Self {
         Self {
             log,
             bucket,
@@ -49,13 +61,13 @@ impl Worker {
         }
     }
 
-    /// Runs until `stop`; then every job that is held is handed back, so that another worker takes over at once.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), nats::Error> {
-        let listening = hints::listen(self.log.clone(), Arc::clone(&self.hints), stop.clone());
-        let shepherding = self.log.clone().consume_requests(stop, move |request| {
-            let worker = self.clone();
-            async move { worker.shepherd(request).await }
-        });
-        tokio::try_join!(listening, shepherding).map(|_| ())
+    /// Runs until `stop`; then every job that is held is handed back at once, so that another worker takes over.
+    pub async fn run(self, stop: CancellationToken) {
+        let bus = self.log.bus().clone();
+        let consumer = Consumer { stream: RENDER, name: WORKER, concurrency: MAX_HELD, grace: Duration::ZERO };
+        let listening = hints::listen(&bus, &self.hints, &stop);
+        let shepherding = consumer.run(&bus, stop.clone(), |delivery| self.clone().shepherd(delivery));
+        tokio::join!(listening, shepherding);
+        bus.flush().await;
     }
 }

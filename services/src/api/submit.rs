@@ -23,7 +23,7 @@ pub(super) const MAX_AUDIO: u64 = 2 * 1024 * 1024 * 1024;
 const MAX_JSON: usize = 64 * 1024 * 1024;
 
 pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    if !api.log.is_connected() {
+    if !api.log.bus().is_connected() {
         return Err(Problem::unavailable("log_unavailable", "kiln's log cannot be reached; try again"));
     }
     let id = job_id(&headers)?;
@@ -80,7 +80,8 @@ impl Api {
         if object.size_bytes > MAX_AUDIO {
             return Err(Problem::too_large("the audio is longer than 2 GiB"));
         }
-        let first = self.bucket.first_bytes(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
+        let first =
+            self.bucket.first_bytes(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
         let kind = audio::sniff(&first).ok_or_else(received::not_audio)?;
         let to = AudioKey::of_job(id, kind.extension).map_err(|_| Problem::internal())?;
         if from != to {
@@ -95,7 +96,7 @@ impl Api {
         let Stored { key, sha256, size_bytes } = audio;
         let source = spec::Audio::Stored { key, sha256, size_bytes: Some(size_bytes) };
         let spec = Spec { fingerprint: Some(fingerprint), ..request.into_spec(source) };
-        let recorded = self.log.record(id, Command::Request(spec)).await;
+        let recorded = self.log.record(id, Command::Request(spec), clock::now()).await;
         let recorded = recorded.map_err(|error| {
             tracing::warn!(job.id = %id, error = crate::chain(&error), "a request may or may not be in the log");
             Problem::unavailable(

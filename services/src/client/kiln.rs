@@ -109,13 +109,7 @@ impl Client {
         }
     }
 
-    async fn write(
-        &self,
-        url: &Secret,
-        file: &mut File,
-        part: &Path,
-        on_progress: impl Fn(f32),
-    ) -> Result<(), Error> {
+    async fn write(&self, url: &Secret, file: &mut File, part: &Path, on_progress: impl Fn(f32)) -> Result<(), Error> {
         let failed = |source| Error::File { file: part.display().to_string(), source };
         let mut response = self.http.get(url.expose()).send().await.map_err(|_| Error::Download)?;
         let length = response.content_length().filter(|_| response.status().is_success()).ok_or(Error::Download)?;

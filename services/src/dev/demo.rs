@@ -9,8 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use events::wire::client::{Poll, RenderRequest};
 use events::{JobId, Mode, OutputFormat, Secret, Status};
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use tokio_util::sync::CancellationToken;
 
 use super::music;
@@ -44,7 +43,7 @@ pub struct Args {
 }
 
 /// Reads a word as the wire spells it.
-fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
@@ -106,7 +105,8 @@ async fn watch(client: &Client, id: JobId, bar: &Bar) -> anyhow::Result<Secret> 
         let Poll { status, progress, stage, waiting_for, error, download_url, .. } = client.poll(id).await?;
         match status {
             Status::Pending | Status::Processing => {
-                let waiting = || waiting_for.map_or("queued".into(), |reason| format!("waiting for {reason:?}").to_lowercase());
+                let waiting =
+                    || waiting_for.map_or("queued".into(), |reason| format!("waiting for {reason:?}").to_lowercase());
                 bar.show(&stage.unwrap_or_else(waiting), 5.0 + f32::from(progress) * 0.93);
             }
             Status::Complete => return download_url.context("the job is complete, but no address could be signed"),
@@ -132,7 +132,9 @@ async fn timeline(client: &Client, id: JobId) -> anyhow::Result<Vec<String>> {
 }
 
 async fn verify(ffmpeg: &Path, file: &Path, seconds: f64) -> anyhow::Result<()> {
-    probe::check_playable(ffmpeg, file, seconds).await.with_context(|| format!("{} is not what it should be", file.display()))
+    probe::check_playable(ffmpeg, file, seconds)
+        .await
+        .with_context(|| format!("{} is not what it should be", file.display()))
 }
 
 #[expect(clippy::print_stdout, reason = "people read it")]

@@ -36,6 +36,10 @@ pub struct Options {
     pub nats_server: PathBuf,
     /// The program `ffmpeg`.
     pub ffmpeg: PathBuf,
+    /// What the GPU stand-in does wrong.
+    pub faults: Vec<gpu::Chance>,
+    /// From what its dice begin.
+    pub seed: u64,
 }
 
 impl Options {
@@ -47,6 +51,8 @@ impl Options {
             kiln: std::env::current_exe().context("this program does not know where it lies")?,
             nats_server: tool::NATS_SERVER.find(report)?,
             ffmpeg: tool::FFMPEG.find(report)?,
+            faults: Vec::new(),
+            seed: 0,
         })
     }
 }
@@ -115,47 +121,21 @@ impl World {
         let mut roles = JoinSet::new();
         let (listener, token) = (ports.api, stop_roles.clone());
         roles.spawn(async move { roles::serve_all(&settings, Some(listener), token).await });
-        let mut world = Self {
-            addresses,
-            data: data.clone(),
-            nats,
-            roles,
-            parts,
-            stop_roles,
-            stop_parts,
-            _lock: lock,
-        };
+        let ready = ready(&addresses.api);
         tokio::select! {
-            ready = world.ready() => ready?,
-            ended = Self::first(&mut world.roles) => ended?,
+            ready = ready => ready?,
+            ended = first(&mut roles) => ended?,
         }
+        let world = Self { addresses, data: data.clone(), nats, roles, parts, stop_roles, stop_parts, _lock: lock };
         fs::write(data.join("dev.json"), serde_json::to_vec_pretty(&world.addresses)?)?;
         Ok(world)
-    }
-
-    async fn ready(&self) -> anyhow::Result<()> {
-        let http = client::http_client(Duration::from_secs(5));
-        let url = format!("{}/readyz", self.addresses.api);
-        let asking = async {
-            while !http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(READY_LIMIT, asking).await.context("the roles were not ready within 30 s")
     }
 
     /// Comes back when a part ends by itself, which none should.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
         tokio::select! {
-            ended = Self::first(&mut self.roles) => ended,
-            ended = Self::first(&mut self.parts) => ended,
-        }
-    }
-
-    async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
-        match tasks.join_next().await {
-            Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
-            None => std::future::pending().await,
+            ended = first(&mut self.roles) => ended,
+            ended = first(&mut self.parts) => ended,
         }
     }
 
@@ -205,6 +185,25 @@ try in another terminal
 
 Ctrl-C stops everything"
         )
+    }
+}
+
+async fn ready(api: &str) -> anyhow::Result<()> {
+    let http = client::http_client(Duration::from_secs(5));
+    let url = format!("{api}/readyz");
+    let asking = async {
+        while !http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(READY_LIMIT, asking).await.context("the roles were not ready within 30 s")
+}
+
+/// The first part to end, which none should.
+async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    match tasks.join_next().await {
+        Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
+        None => std::future::pending().await,
     }
 }
 
@@ -273,10 +272,8 @@ fn secrets(data: &Path) -> anyhow::Result<Secrets> {
 }
 
 async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
-    let settings = nats::server::Options {
-        port,
-        ..nats::server::Options::new(&options.nats_server, options.data.join("nats"))
-    };
+    let settings =
+        nats::server::Options { port, ..nats::server::Options::new(&options.nats_server, options.data.join("nats")) };
     Server::start(settings).await.context("nats-server did not start")
 }
 
@@ -300,23 +297,33 @@ async fn serve_parts(
         http::serve(s3, store, token).await;
         anyhow::Ok(())
     });
-    let stand_in = gpu_settings(options, secrets);
+    let executor =
+        gpu::Executor::open(gpu_settings(options, secrets, url(&gpu)?)).context("the GPU stand-in did not start")?;
+    let (router, token) = (executor.router(), stop.clone());
+    parts.spawn(async move {
+        http::serve(gpu, router, token).await;
+        anyhow::Ok(())
+    });
     let token = stop.clone();
-    parts.spawn(async move { Ok(gpu::serve(gpu, stand_in, token).await?) });
+    parts.spawn(async move {
+        executor.run(&token).await;
+        anyhow::Ok(())
+    });
     Ok(())
 }
 
-fn gpu_settings(options: &Options, secrets: &Secrets) -> gpu::Settings {
+fn gpu_settings(options: &Options, secrets: &Secrets, own_url: String) -> gpu::Settings {
     gpu::Settings {
         folder: options.data.join("gpu"),
         kiln: options.kiln.clone(),
-        ffmpeg: options.ffmpeg.clone(),
-        key: Secret::new("kiln-dev"),
-        secret: Secret::new(&*secrets.modal),
+        ffmpeg: Some(options.ffmpeg.clone()),
         parallel: 2,
+        key: "kiln-dev".into(),
+        secret: Secret::new(&*secrets.modal),
         variables: std::collections::BTreeMap::new(),
-        faults: Vec::new(),
-        seed: 0,
+        own_url,
+        faults: options.faults.clone(),
+        seed: options.seed,
     }
 }
 

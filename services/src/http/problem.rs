@@ -93,7 +93,7 @@ impl IntoResponse for Problem {
 }
 
 /// Writes the body of a problem, now that the request has a name; also for refusals that the framework made.
-pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
+pub(super) fn write_out(mut response: Response, request_id: &str) -> Response {
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| framework_refusal(&response));
     if let Some(problem) = problem {
         response = write(problem, request_id);
@@ -106,9 +106,8 @@ pub(super) fn finish(mut response: Response, request_id: &str) -> Response {
 
 /// A refusal by axum's own extractors has a plain text that may repeat the input; only its status is kept.
 fn framework_refusal(response: &Response) -> Option<Problem> {
-    let is_ours = response.headers().contains_key("x-kiln");
     let status = response.status();
-    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+    if !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
     let title = status.canonical_reason().unwrap_or("the request was refused").to_lowercase();

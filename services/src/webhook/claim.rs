@@ -34,7 +34,7 @@ pub(super) async fn claim(
     if !is_call_id(&started.call_id) || ![&started.input_id, &body.task_id].iter().all(|id| is_name(id)) {
         return Err(Problem::field("/callId", "must be 1 to 128 printable characters, like inputId and taskId"));
     }
-    let claimed = role.log.record(grant.job, Command::Claim(grant.attempt, started)).await;
+    let claimed = role.log.record(grant.job, Command::Claim(grant.attempt, started), clock::now()).await;
     let recorded = claimed.map_err(|error| unknown(&grant, &error))?;
     let job = match (recorded.refused, recorded.job) {
         (None | Some(Rejection::AlreadyKnown), job) => job,
@@ -64,8 +64,9 @@ impl Webhook {
             return Err(Problem::gone("over", "the job's audio was never stored; stop"));
         };
         let upload_key = key::output(grant.job, grant.attempt);
-        let signed = futures_util::try_join!(
-            self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME),
+        let audio_key = audio.to_string();
+        let signed = tokio::try_join!(
+            self.bucket.sign_get(&audio_key, AUDIO_LIFETIME),
             self.bucket.sign_put(&upload_key, UPLOAD_LIFETIME)
         );
         let (audio_url, upload_url) = signed.map_err(|error| unknown(grant, &error))?;

@@ -10,6 +10,7 @@ use events::wire::callback::{CallbackAnswer, CallbackBody, CallbackStatus, Repor
 use events::{Command, Failure, JobId, Rejection, Status, key};
 
 use super::{Webhook, read, refused, unknown};
+use crate::clock;
 use crate::http::problem::Problem;
 
 pub(super) async fn complete(
@@ -39,10 +40,11 @@ pub(super) async fn complete(
 impl Webhook {
     async fn record(&self, grant: &Grant, command: Command) -> Result<(), Problem> {
         let wants = if matches!(command, Command::Complete(..)) { Status::Complete } else { Status::Failed };
-        let recorded = self.log.record(grant.job, command).await.map_err(|error| unknown(grant, &error))?;
-        let refusal = recorded.refused.filter(|rejection| {
-            *rejection != Rejection::AlreadyKnown && *rejection != Rejection::Ended(wants)
-        });
+        let recorded =
+            self.log.record(grant.job, command, clock::now()).await.map_err(|error| unknown(grant, &error))?;
+        let refusal = recorded
+            .refused
+            .filter(|rejection| *rejection != Rejection::AlreadyKnown && *rejection != Rejection::Ended(wants));
         tracing::info!(
             job.id = %grant.job, job.attempt = %grant.attempt, message.seq = recorded.job.seq,
             outcome = recorded.refused.map_or_else(|| wants.to_string(), |rejection| rejection.to_string()),
@@ -60,7 +62,10 @@ impl Webhook {
             return Err(Problem::conflict("output_missing", "the video is not in the bucket; upload it again"));
         };
         if told.size_bytes.is_some_and(|told| told != object.size_bytes) {
-            return Err(Problem::conflict("output_missing", "the video has another size in the bucket; upload it again"));
+            return Err(Problem::conflict(
+                "output_missing",
+                "the video has another size in the bucket; upload it again",
+            ));
         }
         Ok(Output { size_bytes: Some(object.size_bytes), ..output })
     }
@@ -85,6 +90,9 @@ fn named(grant: &Grant, told: &ReportedOutput) -> Result<Output, Problem> {
     if output.is_valid_for(grant.job) {
         Ok(output)
     } else {
-        Err(Problem::field("/result", "needs a videoKey, previewKey or preparedKey, and a format and sha256 that are plain"))
+        Err(Problem::field(
+            "/result",
+            "needs a videoKey, previewKey or preparedKey, and a format and sha256 that are plain",
+        ))
     }
 }

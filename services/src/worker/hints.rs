@@ -2,13 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use events::{Attempt, Event, JobId, Timestamp};
-use nats::Log;
+use events::{Attempt, Event, JobId, Timestamp, subject};
+use futures_util::StreamExt;
+use nats::Bus;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+
+/// Before the subscription is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The last sign of life of an attempt that was heard here.
 type Heard = Option<(Attempt, Timestamp)>;
@@ -73,7 +78,21 @@ impl Drop for Hint {
     }
 }
 
-/// Passes on what is published about jobs that are held here.
-pub(super) async fn listen(log: Log, hints: Arc<Hints>, stop: CancellationToken) -> Result<(), nats::Error> {
-    log.listen(stop, move |job, event| hints.tell(job, &event)).await
+/// Passes on what is published about jobs that are held here. Without it everything works, only later.
+pub(super) async fn listen(bus: &Bus, hints: &Hints, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match bus.client().subscribe(subject::ALL).await {
+            Ok(mut news) => {
+                while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {
+                    if let Some((job, event)) = Event::read(&message.subject, &message.payload) {
+                        hints.tell(job, &event);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there are no wake-up hints; jobs are looked at on their own time");
+                let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use events::event::Progressed;
 use events::seen::CallReport;
 use events::{Attempt, Command, Job, JobId, Rejection, Seen, Step, WaitingFor, key, next_step};
-use nats::Verdict;
+use nats::{Delivery, Verdict};
 
 use super::Worker;
 use crate::bucket::Object;
@@ -11,10 +11,12 @@ use crate::clock;
 
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
-    pub(super) async fn shepherd(&self, request: nats::Request) -> Verdict {
-        let id = request.job;
+    pub(super) async fn shepherd(self, delivery: Delivery) -> Verdict {
+        let Some((id, _)) = delivery.recorded() else {
+            return Verdict::Poison("the subject is no job's".into());
+        };
         let mut hint = self.hints.subscribe(id);
-        let mut seen = Seen::new(id, request.is_first_delivery);
+        let mut seen = Seen::new(id, delivery.deliveries == 1);
         let mut told = None;
         loop {
             let job = match self.log.load(id).await {
@@ -62,13 +64,13 @@ impl Worker {
 
     /// Appends what was decided. Whatever comes of it, the job is loaded next and everything is decided again.
     async fn record(&self, id: JobId, command: Command, seen: &mut Seen) {
-        match self.log.record(id, command).await {
+        match self.log.record(id, command, clock::now()).await {
             Ok(recorded) => match recorded.refused {
                 None => tracing::info!(job.id = %id, message.seq = recorded.job.seq, "recorded"),
                 Some(Rejection::AlreadyKnown) => {}
                 Some(rejection) => tracing::info!(job.id = %id, %rejection, "not recorded"),
             },
-            Err(nats::Error::Unwritable(_)) => seen.is_unwritable = true,
+            Err(nats::Error::Occupied(_)) => seen.is_unwritable = true,
             Err(error) => {
                 tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not take the fact");
                 tokio::time::sleep(self.policy.repeat).await;
@@ -83,9 +85,8 @@ impl Worker {
         match self.bucket.head(&key).await {
             Ok(object) => {
                 // Stores tell whole seconds.
-                let is_its_own = |object: &Object| {
-                    began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms())
-                };
+                let is_its_own =
+                    |object: &Object| began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms());
                 let object = object.filter(|object| object.size_bytes > 0 && is_its_own(object));
                 Some(object.map(|object| events::event::Output::video(key, object.size_bytes)))
             }
