@@ -187,7 +187,7 @@ impl Attempt<'_> {
     async fn sign_upload(&self) -> Result<Option<Secret>, Ending> {
         let Some(config) = order::own_bucket() else { return Ok(None) };
         let bucket = Bucket::new(&config).map_err(|error| order::invalid(&error.to_string()))?;
-        let signed = bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE).await;
+        let signed = Box::pin(bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE)).await;
         signed.map(Some).map_err(|error| Failure::new(Code::UploadFailed, &error.to_string()).into())
     }
 

@@ -48,6 +48,7 @@ pub(super) struct Live {
 pub(super) struct Calls {
     folder: PathBuf,
     records: BTreeMap<String, Record>,
+    by_key: BTreeMap<String, String>,
     live: BTreeMap<String, Live>,
 }
 
@@ -55,12 +56,17 @@ impl Calls {
     /// Reads what a former process left. What it was still running is lost with it.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut calls = Self { folder: folder.to_owned(), records: BTreeMap::new(), live: BTreeMap::new() };
+        let mut calls = Self {
+            folder: folder.to_owned(),
+            records: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            live: BTreeMap::new(),
+        };
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
                 let record: Record = serde_json::from_slice(&std::fs::read(&path)?)?;
-                calls.records.insert(record.call_id.clone(), record);
+                calls.insert(record);
             }
         }
         let lost: Vec<String> =
@@ -72,7 +78,12 @@ impl Calls {
     }
 
     pub(super) fn by_key(&self, key: &str) -> Option<&Record> {
-        self.records.values().find(|record| record.idempotency_key == key)
+        self.by_key.get(key).and_then(|call| self.records.get(call))
+    }
+
+    fn insert(&mut self, record: Record) {
+        self.by_key.insert(record.idempotency_key.clone(), record.call_id.clone());
+        self.records.insert(record.call_id.clone(), record);
     }
 
     pub(super) fn of_attempt(&self, job: JobId, attempt: Attempt) -> impl Iterator<Item = &Record> {
@@ -95,7 +106,7 @@ impl Calls {
     pub(super) fn begin(&mut self, record: Record, live: Live) -> io::Result<()> {
         self.write(&record)?;
         self.live.insert(record.call_id.clone(), live);
-        self.records.insert(record.call_id.clone(), record);
+        self.insert(record);
         Ok(())
     }
 
