@@ -15,6 +15,7 @@ pub mod server;
 mod stored;
 pub mod tool;
 pub mod topology;
+mod watch;
 
 pub use bus::{Bus, Login, Settings};
 pub use consumer::{Consumer, Verdict};
@@ -24,3 +25,4 @@ pub use log::{Append, Log, Outcome};
 pub use projection::project;
 pub use pull::Delivery;
 pub use rebuild::{Difference, Rebuilt, Verified, rebuild, verify};
+pub use watch::{Row, Watch};
