@@ -66,11 +66,13 @@ pub enum Error {
 pub struct Cause(String);
 
 impl Cause {
-    fn of<E: std::error::Error + ProvideErrorMetadata + 'static, R: std::fmt::Debug + 'static>(error: &SdkError<E, R>) -> Self {
+    fn of<E: std::error::Error + ProvideErrorMetadata + 'static>(error: &SdkError<E>) -> Self {
         match error {
             SdkError::ServiceError(service) => {
-                let code = service.err().code().unwrap_or("unknown error");
-                Self(events::clean(&format!("{code}: {}", service.err().message().unwrap_or_default()), 300))
+                let code = service.err().code().unwrap_or("no code");
+                let message = service.err().message().unwrap_or("no message");
+                let status = service.raw().status().as_u16();
+                Self(events::clean(&format!("HTTP {status}, {code}: {message}"), 300))
             }
             other => Self(events::clean(&DisplayErrorContext(other).to_string(), 300)),
         }
@@ -100,16 +102,9 @@ pub enum UploadError<E> {
 impl Bucket {
     /// A client for the bucket; nothing is asked of it yet.
     pub fn new(config: &config::Bucket) -> Result<Self, config::Misconfigured> {
-        let keys = Credentials::new(
-            &config.r2_access_key_id,
-            config.r2_secret_access_key.expose(),
-            None,
-            None,
-            "kiln",
-        );
-        let http = HttpClient::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
+        let keys = Credentials::new(&config.r2_access_key_id, config.r2_secret_access_key.expose(), None, None, "kiln");
+        let http =
+            HttpClient::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
         let settings = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("auto"))

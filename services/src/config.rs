@@ -152,7 +152,9 @@ impl Public {
         let (variable, url) = match (&self.callback_url, &self.public_url) {
             (Some(url), _) => ("CALLBACK_URL", url),
             (None, Some(url)) => ("PUBLIC_URL", url),
-            (None, None) => return Err(Misconfigured::new("PUBLIC_URL", "is not set; containers must know where to report")),
+            (None, None) => {
+                return Err(Misconfigured::new("PUBLIC_URL", "is not set; containers must know where to report"));
+            }
         };
         let url = checked_url(variable, url)?;
         if url.starts_with("http://") {
