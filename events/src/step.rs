@@ -143,8 +143,10 @@ impl Situation<'_> {
         running.unwrap_or(Step::Record(command))
     }
 
+    /// Waiting, at most until the deadline; one that is past cuts nothing short any more.
     fn wait(&self, until: Timestamp, waiting_for: WaitingFor) -> Step {
-        Step::Wait { until: self.deadline().map_or(until, |deadline| until.min(deadline)), waiting_for }
+        let deadline = self.deadline().filter(|deadline| self.now < *deadline);
+        Step::Wait { until: deadline.map_or(until, |deadline| until.min(deadline)), waiting_for }
     }
 
     /// `step` once `until` has come, and waiting before.
