@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Dispatched, Output};
-use crate::{Attempt, Failure, JobId, Timestamp};
+use crate::{Attempt, Failure, Job, JobId, Timestamp};
 
 /// What this worker did and heard, beyond what the log says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,13 +104,15 @@ pub struct Look {
 }
 
 /// An attempt to stop an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stop {
     /// When it was last tried.
     pub at: Timestamp,
     /// How often.
     pub tries: u32,
-    /// Whether the provider confirmed that nothing of the attempt runs.
+    /// The calls that were named. A call that became known later was not stopped.
+    pub calls: Vec<String>,
+    /// Whether the provider confirmed that none of them runs.
     pub is_confirmed: bool,
 }
 
@@ -162,10 +164,21 @@ impl Seen {
         self.look = Some(Look { attempt: n, at, tries, found });
     }
 
-    /// Notes an attempt to stop.
-    pub fn stopped(&mut self, n: Attempt, at: Timestamp, is_confirmed: bool) {
+    /// Notes an attempt to stop these calls, as [`crate::Step::Stop`] named them.
+    pub fn stopped(&mut self, n: Attempt, at: Timestamp, calls: Vec<String>, is_confirmed: bool) {
         let tries = self.stops.get(&n).map_or(0, |stop| stop.tries) + 1;
-        self.stops.insert(n, Stop { at, tries, is_confirmed });
+        self.stops.insert(n, Stop { at, tries, calls, is_confirmed });
+    }
+
+    /// Every call of an attempt that is known: to the log, or to this worker alone.
+    pub fn calls(&self, job: &Job, n: Attempt) -> Vec<String> {
+        let mut calls = job.calls(n);
+        if let Some(SubmitOutcome::Accepted(Dispatched { call_id, .. })) = self.submits.get(&n).map(|submit| &submit.outcome)
+            && !calls.contains(call_id)
+        {
+            calls.push(call_id.clone());
+        }
+        calls
     }
 
     /// Whether an earlier submit of this attempt may have been accepted without our hearing of it.

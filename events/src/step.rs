@@ -19,8 +19,8 @@ pub enum Step {
     Ask(Attempt, String),
     /// Look whether this attempt's video is in the bucket.
     Look(Attempt),
-    /// Stop every call of this attempt.
-    Stop(Attempt),
+    /// Stop every call of this attempt that the provider holds, and these in any case.
+    Stop(Attempt, Vec<String>),
     /// Nothing to do until then, or until there is news.
     Wait {
         /// When to ask again at the latest.
@@ -53,7 +53,7 @@ fn after_end(job: &Job, seen: &Seen, now: Timestamp, policy: &Policy) -> Step {
     known
         .chain([job.current_attempt()])
         .filter(|n| may_run(job, seen, *n))
-        .find_map(|n| stop(seen, n, now, policy))
+        .find_map(|n| stop(job, seen, n, now, policy))
         .unwrap_or(Step::Done)
 }
 
@@ -70,16 +70,18 @@ fn may_run(job: &Job, seen: &Seen, n: Attempt) -> bool {
     }
 }
 
-/// The step that stops an attempt; `None` once the provider has confirmed it.
-fn stop(seen: &Seen, n: Attempt, now: Timestamp, policy: &Policy) -> Option<Step> {
-    let Some(tried) = seen.stops.get(&n) else {
-        return Some(Step::Stop(n));
+/// The step that stops an attempt; `None` once the provider has confirmed it for every call that is known by now. A call
+/// of a spawner that died is known only when it claims, and that may be after the attempt was stopped.
+fn stop(job: &Job, seen: &Seen, n: Attempt, now: Timestamp, policy: &Policy) -> Option<Step> {
+    let calls = seen.calls(job, n);
+    let Some(tried) = seen.stops.get(&n).filter(|tried| calls.iter().all(|call| tried.calls.contains(call))) else {
+        return Some(Step::Stop(n, calls));
     };
     if tried.is_confirmed {
         return None;
     }
     let until = tried.at + policy.pause(tried.tries);
-    Some(if now < until { Step::Wait { until, waiting_for: WaitingFor::Modal } } else { Step::Stop(n) })
+    Some(if now < until { Step::Wait { until, waiting_for: WaitingFor::Modal } } else { Step::Stop(n, calls) })
 }
 
 /// A live job with a readable request, seen at one moment.
@@ -137,12 +139,14 @@ impl Situation<'_> {
 
     fn stopped_then(&self, command: Command) -> Step {
         let running =
-            if may_run(self.job, self.seen, self.n) { stop(self.seen, self.n, self.now, self.policy) } else { None };
+            if may_run(self.job, self.seen, self.n) { stop(self.job, self.seen, self.n, self.now, self.policy) } else { None };
         running.unwrap_or(Step::Record(command))
     }
 
+    /// Waiting, at most until the deadline; one that is past cuts nothing short any more.
     fn wait(&self, until: Timestamp, waiting_for: WaitingFor) -> Step {
-        Step::Wait { until: self.deadline().map_or(until, |deadline| until.min(deadline)), waiting_for }
+        let deadline = self.deadline().filter(|deadline| self.now < *deadline);
+        Step::Wait { until: deadline.map_or(until, |deadline| until.min(deadline)), waiting_for }
     }
 
     /// `step` once `until` has come, and waiting before.
