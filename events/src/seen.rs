@@ -173,7 +173,8 @@ impl Seen {
     /// Every call of an attempt that is known: to the log, or to this worker alone.
     pub fn calls(&self, job: &Job, n: Attempt) -> Vec<String> {
         let mut calls = job.calls(n);
-        if let Some(SubmitOutcome::Accepted(Dispatched { call_id, .. })) = self.submits.get(&n).map(|submit| &submit.outcome)
+        if let Some(SubmitOutcome::Accepted(Dispatched { call_id, .. })) =
+            self.submits.get(&n).map(|submit| &submit.outcome)
             && !calls.contains(call_id)
         {
             calls.push(call_id.clone());

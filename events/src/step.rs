@@ -138,8 +138,11 @@ impl Situation<'_> {
     }
 
     fn stopped_then(&self, command: Command) -> Step {
-        let running =
-            if may_run(self.job, self.seen, self.n) { stop(self.job, self.seen, self.n, self.now, self.policy) } else { None };
+        let running = if may_run(self.job, self.seen, self.n) {
+            stop(self.job, self.seen, self.n, self.now, self.policy)
+        } else {
+            None
+        };
         running.unwrap_or(Step::Record(command))
     }
 

@@ -30,6 +30,8 @@ pub enum Error {
 
 /// Renders.
 ///
+/// # Panics
+/// Never.
 /// # Errors
 /// See [`Error`].
 pub async fn render(

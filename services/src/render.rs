@@ -73,6 +73,9 @@ pub struct Args {
     /// The provider's name for the container
     #[arg(long, env = "KILN_TASK_ID", default_value = "", hide = true)]
     pub task_id: String,
+    /// The container's own way to the bucket, where it is given no signed address
+    #[command(flatten)]
+    pub bucket: Option<crate::config::Bucket>,
     /// Largest audio in bytes
     #[arg(long, env = "KILN_MAX_AUDIO_BYTES", default_value_t = 2 << 30)]
     pub max_audio_bytes: u64,
@@ -138,8 +141,8 @@ fn print(result: &RenderResult) -> io::Result<()> {
 pub async fn run(args: &Args, stop: &CancellationToken) -> RenderResult {
     let work = async {
         match &args.output {
-            Some(output) => flow::offline(args, output, stop).await,
-            None => flow::online(args, stop).await,
+            Some(output) => Box::pin(flow::offline(args, output, stop)).await,
+            None => Box::pin(flow::online(args, stop)).await,
         }
     };
     match AssertUnwindSafe(work).catch_unwind().await {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::world::{TestWorld, kiln};
+use crate::support::kiln;
+use crate::world::TestWorld;
 
 #[tokio::test]
 async fn requests_that_do_not_fit_are_refused_by_name() {

@@ -5,7 +5,8 @@ use std::process::Stdio;
 use kiln::{dev::music, probe};
 use tokio::process::Command;
 
-use crate::world::{ffmpeg, kiln, processes_of};
+use crate::support::{ffmpeg, kiln};
+use crate::world::processes_of;
 
 #[tokio::test]
 async fn demo_turns_audio_into_a_playable_video_and_leaves_no_process() {

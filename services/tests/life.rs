@@ -6,7 +6,8 @@ use events::Status;
 use events::wire::client::{Accepted, Poll};
 use kiln::probe;
 
-use crate::world::{TestWorld, ffmpeg};
+use crate::support::ffmpeg;
+use crate::world::TestWorld;
 
 #[tokio::test]
 async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {

@@ -1,7 +1,13 @@
-//! kiln from outside: the real binary, a real nats-server, a real S3 server, a real render.
+//! kiln from outside: the real binary, a real nats-server, a real S3 server, a real render; on free ports, in parallel.
 
 mod bad_input;
 mod callbacks;
 mod demo;
+mod gpu;
+mod guard;
 mod life;
+mod render;
+mod s3;
+mod stage;
+mod support;
 mod world;

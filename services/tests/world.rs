@@ -9,20 +9,11 @@ use events::{JobId, Status};
 use kiln::client::kiln::Client;
 use kiln::dev::music;
 use kiln::dev::world::{Options, World};
-use nats::tool;
+
+use crate::support::kiln;
 
 /// Nothing in a test takes longer, also on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
-
-/// The program under test.
-pub(crate) fn kiln() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_kiln"))
-}
-
-/// The encoder, found or fetched.
-pub(crate) fn ffmpeg() -> PathBuf {
-    tool::FFMPEG.find(&|_| {}).expect("ffmpeg is found or fetched")
-}
 
 /// A running kiln.
 pub(crate) struct TestWorld {
@@ -40,7 +31,7 @@ impl TestWorld {
     pub(crate) async fn start_with(change: impl FnOnce(Options) -> Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let found = Options::new(&folder.path().join("data"), &|_| {}).expect("the programs are found or fetched");
-        let options = Options { kiln: kiln(), listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..found };
+        let options = Options { kiln: kiln().to_owned(), listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..found };
         let world = World::start(change(options)).await.expect("the world starts");
         let client = Client::new(&world.addresses.api);
         let http = kiln::client::http_client(Duration::from_secs(30));

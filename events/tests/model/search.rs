@@ -103,8 +103,7 @@ struct Ends {
 
 impl Ends {
     fn check(&mut self, world: &World, bounds: &Bounds) -> Result<(), String> {
-        self.check_one(0, world, bounds)
-            .map_err(|why| format!("{why}, though nothing goes wrong any more"))?;
+        self.check_one(0, world, bounds).map_err(|why| format!("{why}, though nothing goes wrong any more"))?;
         self.check_one(1, world, bounds).map_err(|why| format!("{why}, while the provider's calls hang for ever"))
     }
 
@@ -116,10 +115,8 @@ impl Ends {
                 return Ok(());
             }
             let all = successors(&world, &calm);
-            let (_, next) = all
-                .into_iter()
-                .min_by_key(|(action, _)| haste(*action, kind == 1))
-                .expect("time can always pass");
+            let (_, next) =
+                all.into_iter().min_by_key(|(action, _)| haste(*action, kind == 1)).expect("time can always pass");
             let next = next?;
             next.check(&world)?;
             world = next;
@@ -172,7 +169,10 @@ fn milestones(before: &World, action: Action, after: &World) -> Vec<String> {
     }
     if after.is_quiet() && !before.is_quiet() {
         let job = after.job();
-        let why = job.failure().map_or_else(|| job.completed().map_or(String::new(), |done| done.attempt.to_string()), |f| f.code.to_string());
+        let why = job.failure().map_or_else(
+            || job.completed().map_or(String::new(), |done| done.attempt.to_string()),
+            |f| f.code.to_string(),
+        );
         met.push(format!("end: {} {why}", job.status()).trim_end().to_owned());
     }
     met

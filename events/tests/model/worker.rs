@@ -135,8 +135,7 @@ impl World {
             }
             Plan::Append(append) => {
                 let stored = self.append(bounds, append);
-                let is_garbage =
-                    self.holds(&append.event).is_some_and(|held| matches!(held.event, Event::Corrupt(..)));
+                let is_garbage = self.holds(&append.event).is_some_and(|held| matches!(held.event, Event::Corrupt(..)));
                 self.learn(w, |seen| seen.is_unwritable |= stored == Stored::Taken && is_garbage);
             }
             Plan::Ask(n, call) => {

@@ -17,7 +17,6 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::sync::Mutex;
-use tower::ServiceExt;
 
 /// Which folder is served to whom.
 #[derive(Debug, Clone)]
@@ -65,7 +64,7 @@ impl Server {
         let is_conditional = is_conditional
             && [header::IF_MATCH, header::IF_NONE_MATCH].iter().any(|name| request.headers().contains_key(name));
         let _alone = if is_conditional { Some(self.conditional.lock().await) } else { None };
-        match self.service.clone().oneshot(request).await {
+        match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
             Ok(response) => response.map(Body::new),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }

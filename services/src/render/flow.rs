@@ -3,17 +3,21 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use events::wire::callback::ReportedOutput;
-use events::{Code, Failure, RenderConfig};
+use events::{Code, Failure, RenderConfig, Secret};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::callback::{Callback, Progress, Told};
 use super::order::{self, Order};
 use super::{Args, Ending, describe, digest, transfer};
+use crate::bucket::Bucket;
 use crate::film::{self, Film};
 
+/// How long an upload with our own signature may wait for its turn.
+const OWN_SIGNATURE: Duration = Duration::from_hours(6);
 const DOWNLOADING: Progress = Progress { stage: "downloading-audio", percent: 30 };
 const RENDERING: Progress = Progress { stage: "rendering", percent: 30 };
 const UPLOADING: Progress = Progress { stage: "uploading-video", percent: 99 };
@@ -161,7 +165,11 @@ impl Attempt<'_> {
     async fn upload(&mut self, video: &Path) -> Result<(), Ending> {
         let order = &self.order;
         let missing = || order::invalid("`--upload-signed-url` is missing, and there is no `R2_ACCESS_KEY_ID`");
-        let url = order.upload_url.clone().or_else(|| sign_upload(&order.upload_key)).ok_or_else(missing)?;
+        let url = order.upload_url.clone();
+        let url = match url {
+            Some(url) => url,
+            None => self.sign_upload().await?.ok_or_else(missing)?,
+        };
         let mut outcome = transfer::upload(video, &url, &order.upload_headers).await;
         if matches!(outcome, Err(transfer::Error::Refused)) && self.renew().await? {
             let order = &self.order;
@@ -169,6 +177,14 @@ impl Attempt<'_> {
             outcome = transfer::upload(video, &url, &order.upload_headers).await;
         }
         outcome.map_err(|error| error.ending(Code::UploadFailed, "the store refused the upload"))
+    }
+
+    /// An address for the video, signed with the container's own `R2_*` credentials where it has them.
+    async fn sign_upload(&self) -> Result<Option<Secret>, Ending> {
+        let Some(config) = &self.args.bucket else { return Ok(None) };
+        let bucket = Bucket::new(config).map_err(|error| order::invalid(&error.to_string()))?;
+        let signed = bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE).await;
+        signed.map(Some).map_err(|error| Failure::new(Code::UploadFailed, &error.to_string()).into())
     }
 
     /// Fresh addresses from a second claim by the same input; false where the other side knows no claim.
@@ -180,11 +196,6 @@ impl Attempt<'_> {
         }
         Ok(is_renewed)
     }
-}
-
-/// An address for the video, signed with the container's own `R2_*` credentials where it has them.
-fn sign_upload(_key: &str) -> Option<events::Secret> {
-    None
 }
 
 async fn render(
@@ -204,7 +215,9 @@ async fn render(
 
 /// The encoder: it is found, or fetched.
 async fn ffmpeg() -> Result<PathBuf, Ending> {
-    Ok(PathBuf::from("ffmpeg"))
+    let find = || nats::tool::FFMPEG.find(&|line| tracing::info!("{line}"));
+    let found = tokio::task::spawn_blocking(find).await.map_err(std::io::Error::other)?;
+    found.map_err(|error| Failure::new(Code::RenderFailed, &error.to_string()).into())
 }
 
 /// `work`, unless it is to stop first.

@@ -16,6 +16,7 @@ use events::wire::dispatch::{
 };
 use futures_util::{FutureExt, stream};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::calls::{Live, Record};
 use super::container::Work;
@@ -45,7 +46,7 @@ impl Executor {
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
         let is = |name: &str, value: &str| headers.get(name).is_some_and(|given| given.as_bytes() == value.as_bytes());
         let settings = &self.0.settings;
-        is("modal-key", &settings.key) && is("modal-secret", settings.secret.expose())
+        is("modal-key", settings.key.expose()) && is("modal-secret", settings.secret.expose())
     }
 
     fn disturbance(&self, is_submit: bool) -> Option<Response> {
@@ -114,7 +115,7 @@ impl Executor {
             state: CallState { status: CallStatus::Running, result: None, error: None },
         };
         let live = Live {
-            cancel: self.0.stop.child_token(),
+            cancel: CancellationToken::new(),
             is_rendering: watch::Sender::new(false),
             has_ended: watch::Sender::new(false),
             callback_url: body.callback_url.clone(),
@@ -165,8 +166,9 @@ pub(super) async fn cancel(
         call.cancel.cancel();
     }
     for call in live {
-        // An error means that the call is gone, which is what is waited for.
-        let _ = call.has_ended.subscribe().wait_for(|has_ended| *has_ended).await;
+        let mut has_ended = call.has_ended.subscribe();
+        // Either way the call does not run any more.
+        let _ = executor.0.stop.run_until_cancelled(has_ended.wait_for(|has_ended| *has_ended)).await;
     }
     let calls = calls.into_iter().map(|call| {
         let status = executor.calls().state(&call).status;

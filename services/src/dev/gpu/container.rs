@@ -19,7 +19,7 @@ use crate::guard;
 /// What of our own environment a container must not see.
 const OURS: [&str; 8] = ["R2_", "MODAL_", "NATS_", "INTERNAL_", "PUBLIC_", "CALLBACK_", "AWS_", "KILN_"];
 /// Except for these, which are about the machine.
-const SHARED: [&str; 3] = ["KILN_FFMPEG", "KILN_CACHE", "KILN_RENDER_COMMAND"];
+const SHARED: [&str; 2] = ["KILN_CACHE", "KILN_RENDER_COMMAND"];
 
 /// A submit that waits for its container.
 pub(super) struct Work {
@@ -32,7 +32,7 @@ pub(super) struct Work {
 /// How a container ended.
 enum End {
     /// By itself, with or without a result.
-    Returned(Option<RenderResult>),
+    Returned(Option<Box<RenderResult>>),
     Cancelled,
     Preempted,
     Crashed,
@@ -61,7 +61,7 @@ impl Executor {
         loop {
             match self.container(work).await {
                 Ok(End::Returned(Some(result))) => {
-                    return Some(CallState { status: CallStatus::Completed, result: Some(result), error: None });
+                    return Some(CallState { status: CallStatus::Completed, result: Some(*result), error: None });
                 }
                 Ok(End::Returned(None) | End::Crashed) => return Some(failed(Code::ContainerCrashed)),
                 Ok(End::Cancelled) => return Some(cancelled),
@@ -109,10 +109,8 @@ impl Executor {
                 command.env_remove(&name);
             }
         }
-        if let Some(ffmpeg) = &settings.ffmpeg {
-            command.env("KILN_FFMPEG", ffmpeg);
-        }
-        let through = format!("{}/through/{}", settings.own_url, work.call_id);
+        command.env("KILN_FFMPEG", &settings.ffmpeg).envs(&settings.variables);
+        let through = format!("{}/through/{}", inner.own_url, work.call_id);
         let secret = |secret: &Secret| secret.expose().to_owned();
         command.envs([
             ("KILN_JOB_ID", body.job_id.to_string()),
@@ -133,7 +131,7 @@ impl Executor {
 }
 
 /// The result in the last line, once the output ends.
-async fn last_line(output: Option<ChildStdout>) -> Option<RenderResult> {
+async fn last_line(output: Option<ChildStdout>) -> Option<Box<RenderResult>> {
     let mut lines = BufReader::new(output?).lines();
     let mut last = None;
     while let Ok(Some(line)) = lines.next_line().await {
@@ -144,6 +142,6 @@ async fn last_line(output: Option<ChildStdout>) -> Option<RenderResult> {
 
 async fn begun(mut is_rendering: watch::Receiver<bool>) {
     if is_rendering.wait_for(|is_rendering| *is_rendering).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -1,0 +1,255 @@
+//! The GPU stand-in: the contract of `/submit`, `/status` and `/cancel`, and its faults.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use events::wire::dispatch::{CallStatus, CancelAnswer, StatusAnswer, SubmitAnswer};
+use events::{Attempt, Secret};
+use kiln::client::http_client;
+use kiln::dev::gpu::{self, Chance, Record};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::stage::{Stage, VIDEO, config, job};
+use crate::support::{ffmpeg, kiln, wait_for, wait_for_pid, wait_until_gone};
+
+const COPY: &str = r#"echo progress=0.5; cp "$2" "$3""#;
+
+/// A stand-in with a stage around it.
+struct Provider<'a> {
+    stage: &'a Stage,
+    url: String,
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl<'a> Provider<'a> {
+    async fn new(stage: &'a Stage, renderer: &Path, faults: &[&str]) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let faults = faults.iter().map(|fault| fault.parse::<Chance>().expect("a fault"));
+        let settings = gpu::Settings {
+            folder: stage.folder.path().join("gpu"),
+            kiln: kiln().to_owned(),
+            ffmpeg: ffmpeg(),
+            parallel: 2,
+            key: Secret::new("key"),
+            secret: Secret::new("secret"),
+            variables: BTreeMap::from([("KILN_RENDER_COMMAND".into(), renderer.display().to_string())]),
+            faults: faults.collect(),
+            seed: 1,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(gpu::serve(listener, settings, stop.clone()));
+        Self { stage, url, stop, task }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        let http = http_client(std::time::Duration::from_secs(20));
+        let request =
+            http.post(format!("{}{path}", self.url)).header("Modal-Key", "key").header("Modal-Secret", "secret");
+        request.json(body).send().await.expect("an answer")
+    }
+
+    async fn body(&self, attempt: u16) -> Value {
+        let claim = self.stage.claim().await;
+        json!({
+            "job_id": job(), "attempt": attempt, "idempotency_key": format!("{}:{attempt}", job()),
+            "config": config(), "audio_signed_url": claim.audio_url.expose(), "audio_ext": "wav",
+            "r2_upload_key": VIDEO, "upload_signed_url": claim.upload_url.expose(),
+            "callback_url": self.stage.webhook.url, "webhook_url": format!("{}/api/webhooks/worker", self.stage.webhook.url),
+            "webhook_secret": "capability", "gpu": false,
+        })
+    }
+
+    async fn submit(&self, attempt: u16) -> SubmitAnswer {
+        let answer = self.post("/submit", &self.body(attempt).await).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json().await.expect("an answer")
+    }
+
+    async fn status(&self, call: &str) -> events::wire::dispatch::CallState {
+        let answer = self.post("/status", &json!({"call_ids": [call]})).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut answer: StatusAnswer = answer.json().await.expect("an answer");
+        answer.calls.remove(call).expect("the call")
+    }
+
+    async fn ended(&self, call: &str) -> events::wire::dispatch::CallState {
+        wait_for("the end of a call", || async {
+            Some(self.status(call).await).filter(|state| state.status != CallStatus::Running)
+        })
+        .await
+    }
+
+    async fn cancel(&self, attempt: u16, calls: &[&str]) -> BTreeMap<String, CallStatus> {
+        let body = json!({"job_id": job(), "attempt": attempt, "call_ids": calls});
+        self.post("/cancel", &body).await.json::<CancelAnswer>().await.expect("an answer").calls
+    }
+
+    async fn records(&self) -> Vec<Record> {
+        let http = http_client(std::time::Duration::from_secs(20));
+        let answer = http.get(format!("{}/calls", self.url)).send().await.expect("an answer");
+        answer.json().await.expect("records")
+    }
+
+    async fn close(self) {
+        self.stop.cancel();
+        self.task.await.expect("no panic").expect("no error");
+    }
+}
+
+#[tokio::test]
+async fn a_call_runs_once_however_often_it_is_submitted() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.renderer(COPY), &[]).await;
+    let first = provider.submit(1).await;
+    assert!(first.call_id.starts_with("fc-") && !first.duplicate);
+    let again = provider.submit(1).await;
+    assert_eq!((&again.call_id, again.duplicate), (&first.call_id, true));
+    let state = provider.ended(&first.call_id).await;
+    assert_eq!(state.status, CallStatus::Completed);
+    let result = state.result.expect("a result");
+    assert_eq!(result.output.and_then(|output| output.video_key).as_deref(), Some(VIDEO), "{:?}", result.error);
+    assert!(provider.submit(1).await.duplicate);
+    let records = provider.records().await;
+    assert_eq!(records.iter().map(|record| (record.containers, record.claims)).collect::<Vec<_>>(), [(1, 1)]);
+    let kept = std::fs::read_to_string(stage.folder.path().join(format!("gpu/calls/{}.json", first.call_id)));
+    let kept = kept.expect("a file");
+    assert!(!kept.contains("capability") && !kept.contains("X-Amz"), "{kept}");
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn requests_are_refused_as_the_contract_says() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.renderer(COPY), &[]).await;
+    let http = http_client(std::time::Duration::from_secs(20));
+    for path in ["/submit", "/status", "/cancel"] {
+        let refused =
+            http.post(format!("{}{path}", provider.url)).header("Modal-Key", "key").json(&json!({})).send().await;
+        let refused = refused.expect("an answer");
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert!(refused.json::<Value>().await.expect("JSON")["error"].is_string());
+        assert_eq!(provider.post(path, &json!({"job_id": 1})).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(provider.status("fc-none").await.status, CallStatus::Unknown);
+    assert_eq!(provider.cancel(1, &["fc-none"]).await["fc-none"], CallStatus::Unknown);
+    let many: Vec<_> = (0..101).map(|number| format!("fc-{number}")).collect();
+    let answer = provider.post("/status", &json!({"call_ids": many})).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn cancel_ends_every_process_of_the_attempt_and_may_be_repeated() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.endless(), &[]).await;
+    let call = provider.submit(1).await.call_id;
+    let renderer = wait_for_pid(&stage.pid_file()).await;
+    assert_eq!(provider.status(&call).await.status, CallStatus::Running);
+    for _ in 0..2 {
+        assert_eq!(provider.cancel(1, &[]).await, BTreeMap::from([(call.clone(), CallStatus::Cancelled)]));
+    }
+    wait_until_gone(renderer).await;
+    assert_eq!(provider.status(&call).await.status, CallStatus::Cancelled);
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn only_so_many_run_at_once_and_a_queued_call_can_be_cancelled() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.endless(), &[]).await;
+    let mut calls = Vec::new();
+    for attempt in 1..=3 {
+        calls.push(provider.submit(attempt).await.call_id);
+    }
+    let started = || async {
+        let records = provider.records().await;
+        Some(records.iter().map(|record| record.containers).sum::<u32>()).filter(|started| *started == 2)
+    };
+    wait_for("two containers", started).await;
+    let queued = provider.records().await.into_iter().find(|record| record.containers == 0).expect("a queued call");
+    let answer = provider.cancel(queued.attempt.get(), &[]).await;
+    assert_eq!(answer[&queued.call_id], CallStatus::Cancelled);
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_it_says_what_it_lost() {
+    let stage = Stage::new().await;
+    let endless = stage.endless();
+    let provider = Provider::new(&stage, &endless, &[]).await;
+    let call = provider.submit(1).await.call_id;
+    let renderer = wait_for_pid(&stage.pid_file()).await;
+    provider.close().await;
+    wait_until_gone(renderer).await;
+    let provider = Provider::new(&stage, &endless, &[]).await;
+    let state = provider.status(&call).await;
+    assert_eq!(state.status, CallStatus::Failed);
+    let result = state.result.expect("a result");
+    assert_eq!((result.code.as_deref(), result.retryable), (Some("executor_restarted"), Some(true)));
+    assert!(provider.submit(1).await.duplicate, "a lost call is not run again under its old key");
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn faults_of_answers() {
+    let rows = [
+        ("refuse-429", StatusCode::TOO_MANY_REQUESTS),
+        ("refuse-401", StatusCode::UNAUTHORIZED),
+        ("redirect-303", StatusCode::SEE_OTHER),
+        ("html", StatusCode::OK),
+        ("ok-with-error", StatusCode::OK),
+        ("lose-answer", StatusCode::OK),
+    ];
+    for (fault, status) in rows {
+        let stage = Stage::new().await;
+        let provider = Provider::new(&stage, &stage.endless(), &[fault]).await;
+        let answer = provider.post("/submit", &provider.body(1).await).await;
+        assert_eq!(answer.status(), status, "{fault}");
+        assert_eq!(answer.headers().contains_key("retry-after"), fault == "refuse-429");
+        let body = answer.json::<SubmitAnswer>().await;
+        assert!(body.is_err() || body.is_ok_and(|body| body.call_id.is_empty()), "{fault}");
+        assert_eq!(provider.records().await.len(), usize::from(fault == "lose-answer"), "{fault}");
+        let switched = provider.post("/faults", &json!({fault: 0})).await;
+        assert_eq!(switched.status(), StatusCode::OK);
+        assert_eq!(provider.submit(1).await.duplicate, fault == "lose-answer");
+        provider.close().await;
+    }
+}
+
+#[tokio::test]
+async fn faults_of_callbacks_and_containers() {
+    let rows: [(&str, usize, u32, CallStatus); 5] = [
+        ("drop-callback", 0, 1, CallStatus::Completed),
+        ("repeat-callback", 3, 1, CallStatus::Completed),
+        ("forget-results", 1, 1, CallStatus::Expired),
+        ("crash", 0, 1, CallStatus::Failed),
+        ("preempt=0.5", 1, 2, CallStatus::Completed),
+    ];
+    for (fault, reports, containers, status) in rows {
+        let stage = Stage::new().await;
+        let slow = r#"echo progress=0.5; sleep 1.5; cp "$2" "$3""#;
+        let provider = Provider::new(&stage, &stage.renderer(slow), &[fault]).await;
+        let call = provider.submit(1).await.call_id;
+        assert_eq!(provider.ended(&call).await.status, status, "{fault}");
+        assert_eq!(stage.edit(|script| script.reports.len()), reports, "{fault}");
+        let record = provider.records().await.remove(0);
+        assert!(record.containers >= containers.min(1), "{fault}: {record:?}");
+        provider.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_call_can_still_be_cancelled() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.renderer(COPY), &["stuck"]).await;
+    let call = provider.submit(1).await.call_id;
+    assert_eq!(provider.cancel(Attempt::FIRST.get(), &[]).await[&call], CallStatus::Cancelled);
+    assert_eq!(provider.records().await[0].containers, 0);
+    provider.close().await;
+}

@@ -1,0 +1,83 @@
+//! The embedded S3 server, through the client and the addresses that production uses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{future, stream};
+use kiln::client::http_client;
+use reqwest::{Method, StatusCode, header};
+
+use crate::stage::Store;
+
+const KEY: &str = "renders/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/output.mp4";
+const HOUR: Duration = Duration::from_hours(1);
+
+#[tokio::test]
+async fn signed_addresses_work_until_they_are_touched() {
+    let store = Store::new().await;
+    let http = http_client(HOUR);
+    let put = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let sent = http.put(put.expose()).body("a video").send().await.expect("an answer");
+    assert_eq!(sent.status(), StatusCode::OK);
+    let get = store.bucket.sign_get(KEY, HOUR).await.expect("an address");
+    let got = http.get(get.expose()).header(header::RANGE, "bytes=2-").send().await.expect("an answer");
+    assert_eq!(got.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(got.headers()[header::CONTENT_RANGE], "bytes 2-6/7");
+    assert_eq!(got.bytes().await.expect("bytes"), "video");
+    let rows = [
+        ("another key", get.expose().replacen("output.mp4", "audio.wav", 1), StatusCode::FORBIDDEN),
+        ("no signature", get.expose().split('?').next().expect("a path").to_owned(), StatusCode::FORBIDDEN),
+        ("a longer life", get.expose().replacen("X-Amz-Expires=3600", "X-Amz-Expires=7200", 1), StatusCode::FORBIDDEN),
+    ];
+    for (what, url, expected) in rows {
+        let status = http.get(url).send().await.expect("an answer").status();
+        assert_eq!(status, expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn large_uploads_copies_and_removals_are_what_the_bucket_expects() {
+    let store = Store::new().await;
+    let bucket = &store.bucket;
+    assert_eq!(bucket.head(KEY).await.expect("an answer"), None);
+    let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 1 << 20])));
+    bucket.put_stream(KEY, "video/mp4", stream::iter(chunks)).await.expect("an upload in parts");
+    let head = bucket.head(KEY).await.expect("an answer").expect("an object");
+    assert_eq!(head.size_bytes, 20 << 20);
+    bucket.copy(KEY, "renders/copy/audio.wav").await.expect("a copy");
+    assert_eq!(bucket.first_bytes("renders/copy/audio.wav", 3).await.expect("bytes"), vec![7; 3]);
+    bucket.delete(KEY).await.expect("a removal");
+    assert_eq!(bucket.head(KEY).await.expect("an answer"), None);
+}
+
+#[tokio::test]
+async fn of_many_conditional_writers_one_wins() {
+    let store = Store::new().await;
+    let http = http_client(HOUR);
+    let url = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let writers = (0..16)
+        .map(|writer| http.put(url.expose()).header(header::IF_NONE_MATCH, "*").body(format!("{writer}")).send());
+    let answers = future::join_all(writers).await;
+    let statuses: Vec<_> = answers.into_iter().map(|answer| answer.expect("an answer").status()).collect();
+    let won = statuses.iter().filter(|status| status.is_success()).count();
+    let refused = statuses.iter().filter(|status| **status == StatusCode::PRECONDITION_FAILED).count();
+    assert_eq!((won, refused), (1, 15), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_upload() {
+    let store = Store::new().await;
+    let http = http_client(HOUR);
+    let url = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let asked = http
+        .request(Method::OPTIONS, url.expose())
+        .header(header::ORIGIN, "https://example.com")
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PUT")
+        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type");
+    let asked = asked.send().await.expect("an answer");
+    assert_eq!(asked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(asked.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], "content-type");
+    assert!(asked.headers()[header::ACCESS_CONTROL_ALLOW_METHODS].to_str().expect("text").contains("PUT"));
+    let put = http.put(url.expose()).header(header::ORIGIN, "https://example.com").body("x").send().await;
+    assert_eq!(put.expect("an answer").headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+}

@@ -1,0 +1,229 @@
+//! What stands around a container: a store, a webhook that answers as it is told, and a renderer.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{self, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use events::wire::callback::ClaimAnswer;
+use events::wire::dispatch::RenderResult;
+use events::{JobId, RenderConfig, Secret, Timestamp};
+use kiln::bucket::Bucket;
+use kiln::dev::s3;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+use tokio::process::{Child, Command};
+
+use crate::support::{Server, ffmpeg, files_in, kiln, serve};
+
+pub(crate) const AUDIO: &str = "renders/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/audio.wav";
+pub(crate) const VIDEO: &str = "renders/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/output.mp4";
+const HOUR: Duration = Duration::from_hours(1);
+
+pub(crate) fn job() -> JobId {
+    JobId::parse("0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001").expect("a job")
+}
+
+/// An S3 server and its one bucket.
+pub(crate) struct Store {
+    pub bucket: Bucket,
+    pub config: kiln::config::Bucket,
+    _server: Server,
+    _folder: TempDir,
+}
+
+impl Store {
+    pub async fn new() -> Self {
+        let folder = tempdir().expect("a folder");
+        let settings = s3::Settings {
+            folder: folder.path().to_owned(),
+            bucket: "kiln".into(),
+            access_key: "key".into(),
+            secret_key: Secret::new("secret"),
+        };
+        let server = serve(s3::router(&settings).expect("a store")).await;
+        let config = kiln::config::Bucket {
+            r2_account_id: None,
+            r2_access_key_id: "key".into(),
+            r2_secret_access_key: Secret::new("secret"),
+            r2_bucket_name: "kiln".into(),
+            r2_endpoint: Some(server.url.clone()),
+        };
+        let bucket = Bucket::new(&config).expect("a bucket");
+        Self { bucket, config, _server: server, _folder: folder }
+    }
+}
+
+/// What the webhook heard, and what it says.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// The body of a claim's 200; without it the claim is answered with `claim_status`.
+    pub claim: Option<ClaimAnswer>,
+    pub claim_status: StatusCode,
+    pub progress_status: StatusCode,
+    /// Answers to reports of the end, one after the other; then 200.
+    pub report_statuses: Vec<StatusCode>,
+    pub claims: Vec<Value>,
+    pub progress: Vec<Value>,
+    pub reports: Vec<Value>,
+}
+
+type Shared = Arc<Mutex<Script>>;
+
+/// A stage for one test.
+pub(crate) struct Stage {
+    pub store: Store,
+    pub webhook: Server,
+    pub script: Shared,
+    pub folder: TempDir,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let store = Store::new().await;
+        store.bucket.put(AUDIO, "audio/wav", "some sound".into()).await.expect("audio");
+        let script = Shared::default();
+        script.lock().expect("a script").progress_status = StatusCode::NO_CONTENT;
+        let router = axum::Router::new()
+            .route("/api/render/{job}/claim", post(claim))
+            .route("/api/render/{job}", axum::routing::patch(progress))
+            .route("/api/webhooks/worker", post(report))
+            .with_state(script.clone());
+        let stage = Self { store, webhook: serve(router).await, script, folder: tempdir().expect("a folder") };
+        std::fs::create_dir(stage.temporary()).expect("a folder");
+        stage.grant(&stage.claim().await);
+        stage
+    }
+
+    /// The answer to a good claim.
+    pub async fn claim(&self) -> ClaimAnswer {
+        ClaimAnswer {
+            attempt: events::Attempt::FIRST,
+            audio_url: self.store.bucket.sign_get(AUDIO, HOUR).await.expect("an address"),
+            audio_ext: "wav".into(),
+            audio_sha256: None,
+            audio_size_bytes: None,
+            upload_url: self.store.bucket.sign_put(VIDEO, HOUR).await.expect("an address"),
+            upload_headers: BTreeMap::new(),
+            upload_key: VIDEO.into(),
+            expires_at: Timestamp::from_unix_ms(0),
+            config: config(),
+        }
+    }
+
+    pub fn grant(&self, claim: &ClaimAnswer) {
+        self.edit(|script| script.claim = Some(claim.clone()));
+    }
+
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
+        edit(&mut self.script.lock().expect("a script"))
+    }
+
+    pub fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    /// A renderer of two lines of shell: `$1` is the configuration, `$2` the audio, `$3` the output.
+    pub fn renderer(&self, script: &str) -> PathBuf {
+        let path = self.folder.path().join("renderer");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        path
+    }
+
+    /// One that says its process id and then takes for ever.
+    pub fn endless(&self) -> PathBuf {
+        let pid = self.pid_file();
+        self.renderer(&format!("echo progress=0.5; echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; :", pid.display()))
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
+    /// `kiln render` as in a container.
+    pub fn container(&self, renderer: &Path) -> Command {
+        let mut command = Command::new(kiln());
+        command.arg("render").env_clear();
+        command.envs([
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("HOME", std::env::var("HOME").unwrap_or_default()),
+            ("TMPDIR", self.temporary().display().to_string()),
+            ("KILN_FFMPEG", ffmpeg().display().to_string()),
+            ("KILN_RENDER_COMMAND", renderer.display().to_string()),
+            ("KILN_JOB_ID", job().to_string()),
+            ("KILN_ATTEMPT", "1".into()),
+            ("KILN_CALL_ID", "fc-1".into()),
+            ("KILN_INPUT_ID", "in-1".into()),
+            ("KILN_TASK_ID", "ta-1".into()),
+            ("KILN_CALLBACK_URL", self.webhook.url.clone()),
+            ("KILN_WEBHOOK_SECRET", "capability".into()),
+            ("KILN_CONFIG", serde_json::to_string(&config()).expect("JSON")),
+        ]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Waits for the end: one line of JSON, no temporary file, no secret in the log.
+    pub async fn end(&self, child: Child) -> RenderResult {
+        let output = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
+        let output = output.expect("an end in time").expect("an end");
+        let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(out.lines().count(), 1, "{out}\n{log}");
+        let result: RenderResult = serde_json::from_str(&out).expect("a result");
+        assert_eq!(files_in(&self.temporary()), Vec::<PathBuf>::new());
+        for secret in ["capability", "X-Amz-Signature"] {
+            assert!(!log.contains(secret) && !out.contains(secret), "{out}\n{log}");
+        }
+        result
+    }
+
+    pub async fn run(&self, renderer: &str) -> RenderResult {
+        let renderer = self.renderer(renderer);
+        let child = self.container(&renderer).spawn().expect("a container");
+        self.end(child).await
+    }
+}
+
+pub(crate) fn config() -> RenderConfig {
+    serde_json::from_value(json!({})).expect("a configuration")
+}
+
+fn is_ours(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer capability")
+}
+
+async fn claim(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    assert!(is_ours(&headers));
+    let mut script = script.lock().expect("a script");
+    script.claims.push(body);
+    match &script.claim {
+        Some(claim) => Json(claim).into_response(),
+        None => script.claim_status.into_response(),
+    }
+}
+
+async fn progress(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> StatusCode {
+    assert!(is_ours(&headers));
+    let mut script = script.lock().expect("a script");
+    script.progress.push(body);
+    script.progress_status
+}
+
+async fn report(State(script): State<Shared>, headers: HeaderMap, body: extract::Json<Value>) -> Response {
+    assert!(is_ours(&headers));
+    let mut script = script.lock().expect("a script");
+    script.reports.push(body.0);
+    if script.report_statuses.is_empty() {
+        return Json(json!({"success": true})).into_response();
+    }
+    let status = script.report_statuses.remove(0);
+    (status, Json(json!({"code": "output_missing"}))).into_response()
+}
