@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::model::world::{Append, Bounds, Call, Fault, Late, MAX_ATTEMPTS, Phase, Stored, World, corrupt, moment, output};
+use crate::model::world::{
+    Append, Bounds, Call, Fault, Late, MAX_ATTEMPTS, Phase, Stored, World, corrupt, moment, output,
+};
 use events::{Attempt, Command, Event, Kind, Recorded, decide};
 
 /// One thing that happens.
@@ -112,8 +114,11 @@ impl Successors<'_> {
     /// Time passes by itself only while everybody waits: for a container, a deadline, a pause.
     fn is_somebody_at_it(&self) -> bool {
         let world = self.before;
-        let is_free = |(action, _): &(Action, Next)| matches!(action, Action::Decide(_) | Action::Perform(_, Outcome::Well) | Action::Deliver(_));
-        let mut probe = Successors { bounds: &Bounds { menu: Vec::new(), ..self.bounds.clone() }, before: world, list: Vec::new() };
+        let is_free = |(action, _): &(Action, Next)| {
+            matches!(action, Action::Decide(_) | Action::Perform(_, Outcome::Well) | Action::Deliver(_))
+        };
+        let mut probe =
+            Successors { bounds: &Bounds { menu: Vec::new(), ..self.bounds.clone() }, before: world, list: Vec::new() };
         (0..2).for_each(|worker| probe.worker(worker));
         probe.list.iter().any(is_free)
             || world.late.is_some()

@@ -6,6 +6,9 @@ use crate::model::world::{Bounds, Fault, Late, Phase, Plan, World};
 /// The way to a broken promise, one line for each thing that happened.
 pub(crate) fn story(bounds: &Bounds, why: &str, path: &[Action]) -> String {
     let mut world = World::new(bounds);
+    // The end of the way may lie beyond the last tick that was explored.
+    let bounds = &Bounds { ticks: u8::MAX, menu: Fault::ALL.to_vec(), ..bounds.clone() };
+    world.faults_left = u8::MAX;
     let mut lines = vec![format!("0 s   A publisher asks for a render (at most 2 attempts).")];
     for action in path {
         let next = successors(&world, bounds).into_iter().find(|(candidate, _)| candidate == action);
@@ -37,12 +40,16 @@ fn sentence(before: &World, action: Action, after: Option<&World>) -> String {
             format!("{}: {}{}.", name(w), plan.map_or("nothing".into(), deed), result(plan, outcome, stored))
         }
         Action::Crash(w) => format!("{} dies, and with it all that it had seen.", name(w)),
-        Action::Call(c, what) => format!("Call fc-{c} (attempt {}): {}.", before.calls[c].attempt, moved(before, c, what, after)),
+        Action::Call(c, what) => {
+            format!("Call fc-{c} (attempt {}): {}.", before.calls[c].attempt, moved(before, c, what, after))
+        }
         Action::Cancel => "A person cancels; the api decides that this may be.".into(),
         Action::CancelArrives => "The api appends `cancelled`.".into(),
         Action::Arrive => match before.late.as_deref() {
             Some(Late::Submit(n)) => format!("The submit of attempt {n} that was given up arrives at the provider."),
-            Some(Late::Append(append)) => format!("The `{}` that was given up arrives at the log.", kind(&append.event)),
+            Some(Late::Append(append)) => {
+                format!("The `{}` that was given up arrives at the log.", kind(&append.event))
+            }
             None => String::new(),
         },
         Action::Garbage(kind) => format!("A stranger writes garbage on `{kind}`."),
@@ -87,7 +94,9 @@ fn result(plan: Option<&Plan>, outcome: Outcome, is_stored: bool) -> &'static st
         Outcome::But(Fault::AnswerLost) => "; it is accepted, but the answer is lost",
         Outcome::But(Fault::RequestLost) => "; the request is lost on its way, and the worker cannot know",
         Outcome::But(Fault::Late) => "; no answer comes, and the request still travels",
-        Outcome::But(Fault::SpawnerDies) => "; a call is made, but the spawner dies before it notes the key, and answers nothing",
+        Outcome::But(Fault::SpawnerDies) => {
+            "; a call is made, but the spawner dies before it notes the key, and answers nothing"
+        }
         Outcome::But(Fault::Busy) => "; it is told to come back later",
         Outcome::But(Fault::Refused) => "; it is refused for good",
         Outcome::But(Fault::Misconfigured) => "; our own key is refused",
