@@ -114,9 +114,8 @@ impl Situation<'_> {
     /// The failure to end with, if there is no further attempt to be had.
     fn spent(&self) -> Option<Failure> {
         let failure = &self.job.last_failure()?.value.failure;
-        let is_over = self.job.facts(self.n).is_none_or(|facts| facts.began_at().is_none())
-            && self.job.attempts.values().any(|facts| facts.failed.is_some());
-        let is_last = self.n.get() > self.spec.max_attempts || !failure.retryable;
+        let is_over = self.job.facts(self.n).is_none_or(|facts| facts.began_at().is_none() || facts.failed.is_some());
+        let is_last = self.n.get() > self.spec.max_attempts || !failure.retryable || self.n.get() == Attempt::MAX;
         (is_over && is_last).then(|| failure.clone())
     }
 
@@ -187,14 +186,13 @@ impl Situation<'_> {
     }
 
     fn after_submit(&self, submit: &Submit) -> Step {
+        let pause = submit.at + self.policy.pause(submit.tries);
         match &submit.outcome {
             SubmitOutcome::Accepted(dispatched) => {
                 Step::Record(Command::Dispatch(self.n, Dispatched::clone(dispatched)))
             }
-            SubmitOutcome::RetryAfter(moment) => self.dispatch_at(*moment),
-            SubmitOutcome::Misconfigured | SubmitOutcome::Unknown => {
-                self.dispatch_at(submit.at + self.policy.pause(submit.tries))
-            }
+            SubmitOutcome::RetryAfter(moment) => self.dispatch_at(pause.max(*moment)),
+            SubmitOutcome::Misconfigured | SubmitOutcome::Unknown => self.dispatch_at(pause),
             SubmitOutcome::Refused(failure) => self.after_refusal(submit, failure),
         }
     }
@@ -214,7 +212,7 @@ impl Situation<'_> {
 
     /// The provider has the attempt. While there are signs of life, wait; after a silence, find out.
     fn watch(&self, facts: &AttemptFacts) -> Step {
-        let sign = self.last_sign(facts);
+        let sign = self.seen.last_sign(self.job, self.n).unwrap_or(self.now);
         let (deadline, waiting_for) = if facts.started.is_some() {
             (self.policy.silence, WaitingFor::Render)
         } else {
@@ -228,19 +226,6 @@ impl Situation<'_> {
             None => self.ask(),
             Some(answer) => self.after_answer(answer, waiting_for),
         }
-    }
-
-    /// The newest sign of life. What a worker reports has a `waitingFor` and is none.
-    fn last_sign(&self, facts: &AttemptFacts) -> Timestamp {
-        let began = [facts.dispatched.as_ref().map(|fact| fact.time), facts.started.as_ref().map(|fact| fact.time)];
-        let reported = self
-            .job
-            .progress_of(self.n)
-            .map(|progress| &progress.latest)
-            .filter(|latest| latest.value.waiting_for.is_none())
-            .map(|latest| latest.time);
-        let heard = self.seen.heard.filter(|(n, _)| *n == self.n).map(|(_, at)| at);
-        began.into_iter().chain([reported, heard]).flatten().max().unwrap_or(self.now)
     }
 
     /// The call that claimed is asked about if there is one, else the one that was accepted.

@@ -1,5 +1,5 @@
 //! The crate's tests, in one binary.
 
-mod checks;
+mod exhaustive;
 #[path = "model/model.rs"]
 mod model;

@@ -3,6 +3,7 @@
 
 pub(crate) mod action;
 pub(crate) mod container;
+pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod story;
 pub(crate) mod worker;

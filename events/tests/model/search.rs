@@ -40,8 +40,8 @@ pub(crate) fn search(bounds: &Bounds) -> Report {
     let mut report =
         Report { states: 1, transitions: 0, depth: 0, is_whole: true, milestones: BTreeMap::new(), broken: None };
     while let Some((index, world)) = queue.pop_front() {
-        if let Err(why) = ends.check(&world, bounds) {
-            report.broken = Some((why, way(&found, index)));
+        if let Err((why, rest)) = ends.check(&world, bounds) {
+            report.broken = Some((why, [way(&found, index), rest].concat()));
             break;
         }
         for (action, next) in successors(&world, bounds) {
@@ -102,26 +102,29 @@ struct Ends {
 }
 
 impl Ends {
-    fn check(&mut self, world: &World, bounds: &Bounds) -> Result<(), String> {
-        self.check_one(0, world, bounds).map_err(|why| format!("{why}, though nothing goes wrong any more"))?;
-        self.check_one(1, world, bounds).map_err(|why| format!("{why}, while the provider's calls hang for ever"))
+    fn check(&mut self, world: &World, bounds: &Bounds) -> Result<(), (String, Vec<Action>)> {
+        [false, true].into_iter().try_for_each(|is_stuck| {
+            let mut path = Vec::new();
+            self.follow(is_stuck, world, bounds, &mut path).map_err(|why| (why, path))
+        })
     }
 
-    fn check_one(&mut self, kind: usize, world: &World, bounds: &Bounds) -> Result<(), String> {
-        let calm = Bounds { ticks: u8::MAX, faults: 0, menu: Vec::new(), ..bounds.clone() };
+    fn follow(&mut self, is_stuck: bool, world: &World, bounds: &Bounds, path: &mut Vec<Action>) -> Result<(), String> {
+        let calm = Bounds { ticks: u8::MAX, menu: Vec::new(), ..bounds.clone() };
         let mut world = World { faults_left: 0, ..world.clone() };
         for _ in 0..400 {
-            if world.is_quiet() || !self.known[kind].insert(digest(&world)) {
+            if world.is_quiet() || !self.known[usize::from(is_stuck)].insert(digest(&world)) {
                 return Ok(());
             }
             let all = successors(&world, &calm);
-            let (_, next) =
-                all.into_iter().min_by_key(|(action, _)| haste(*action, kind == 1)).expect("time can always pass");
+            let soonest = all.into_iter().min_by_key(|(action, _)| haste(*action, is_stuck));
+            let (action, next) = soonest.expect("time can always pass");
+            path.push(action);
             let next = next?;
             next.check(&world)?;
             world = next;
         }
-        Err("the job never ends".into())
+        Err("the job never ends, though nothing goes wrong any more".into())
     }
 }
 

@@ -6,6 +6,9 @@ use crate::model::world::{Bounds, Fault, Late, Phase, Plan, World};
 /// The way to a broken promise, one line for each thing that happened.
 pub(crate) fn story(bounds: &Bounds, why: &str, path: &[Action]) -> String {
     let mut world = World::new(bounds);
+    // The end of the way may lie beyond the last tick that was explored.
+    let bounds = &Bounds { ticks: u8::MAX, menu: Fault::ALL.to_vec(), ..bounds.clone() };
+    world.faults_left = u8::MAX;
     let mut lines = vec![format!("0 s   A publisher asks for a render (at most 2 attempts).")];
     for action in path {
         let next = successors(&world, bounds).into_iter().find(|(candidate, _)| candidate == action);

@@ -11,10 +11,6 @@ use crate::model::world::{
     Append, Bounds, Fault, Late, Phase, Plan, Rule, Stored, Verdict, Worker, World, call_id, job_id, moment, policy,
 };
 
-/// More things than this in a row, at one moment and without news, are a hot loop. The longest honest chain is:
-/// ask, look, stop, record.
-const MAX_EFFECTS: u8 = 5;
-
 impl Successors<'_> {
     pub(crate) fn worker(&mut self, w: usize) {
         let Some(worker) = self.before.workers[w].clone() else {
@@ -43,7 +39,7 @@ impl Successors<'_> {
         let change = |after: &mut World| {
             let seen = Seen::new(job_id(), after.deliveries == 0);
             after.deliveries = after.deliveries.saturating_add(1).min(2);
-            after.workers[w] = Some(Rc::new(Worker { seen, plan: None, effects: 0 }));
+            after.workers[w] = Some(Rc::new(Worker { seen, plan: None, done: Vec::new() }));
             Ok(())
         };
         match other {
@@ -117,11 +113,13 @@ impl World {
 
     fn intend(&mut self, w: usize, plan: Option<Plan>) -> Result<(), String> {
         let worker = Rc::make_mut(self.workers[w].as_mut().expect("it decides"));
-        worker.effects += 1;
-        worker.plan = plan;
-        if worker.effects > MAX_EFFECTS {
-            return Err("a worker does one thing after another, though there is no news and no time passes".into());
+        if let Some(plan) = &plan
+            && worker.done.contains(plan)
+        {
+            return Err("a worker does again what it just did, though there is no news and no time passed".into());
         }
+        worker.done.extend(plan.clone());
+        worker.plan = plan;
         Ok(())
     }
 
@@ -139,8 +137,8 @@ impl World {
                 self.learn(w, |seen| seen.is_unwritable |= stored == Stored::Taken && is_garbage);
             }
             Plan::Ask(n, call) => {
-                let report = self.report(call);
-                self.learn(w, |seen| seen.answered(*n, at, report));
+                let (job, report) = (self.job(), self.report(call));
+                self.learn(w, |seen| seen.answered(&job, *n, at, report));
             }
             Plan::Look(n) => {
                 let found = self.video(*n);
@@ -171,9 +169,14 @@ impl World {
             }
             Plan::Append(append) => {
                 self.late = Some(Rc::new(Late::Append(append.clone())));
+                // Hearing nothing takes time.
+                self.note_news();
                 self.learn(w, |_| ());
             }
-            Plan::Ask(n, _) => self.learn(w, |seen| seen.answered(*n, at, CallReport::Unreachable)),
+            Plan::Ask(n, _) => {
+                let job = self.job();
+                self.learn(w, |seen| seen.answered(&job, *n, at, CallReport::Unreachable));
+            }
             Plan::Look(n) => self.learn(w, |seen| seen.looked(*n, at, None)),
             Plan::Stop(n, calls) => self.learn(w, |seen| seen.stopped(*n, at, calls.clone(), false)),
             Plan::LetGo => {}
@@ -182,7 +185,8 @@ impl World {
 
     fn stumble_at_submit(&mut self, n: Attempt, fault: Fault, bounds: &Bounds) -> SubmitOutcome {
         match fault {
-            Fault::Busy => return SubmitOutcome::RetryAfter(moment(self.now + 1)),
+            // `Retry-After: 0`.
+            Fault::Busy => return SubmitOutcome::RetryAfter(moment(self.now)),
             Fault::Refused => return SubmitOutcome::Refused(Failure::from(Code::DispatchRefused)),
             Fault::Misconfigured => return SubmitOutcome::Misconfigured,
             Fault::AnswerLost => _ = self.submit(bounds, n, false),

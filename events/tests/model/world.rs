@@ -175,8 +175,8 @@ pub(crate) struct Worker {
     pub(crate) seen: Seen,
     /// What it decided and did not do yet; any time may pass before it does.
     pub(crate) plan: Option<Plan>,
-    /// How many things it did since time went on or the log grew.
-    pub(crate) effects: u8,
+    /// What it did since time went on or the log grew.
+    pub(crate) done: Vec<Plan>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -289,7 +289,7 @@ impl World {
     /// Whoever did many things in a row may go on: something is different now.
     pub(crate) fn note_news(&mut self) {
         for worker in self.workers.iter_mut().flatten() {
-            Rc::make_mut(worker).effects = 0;
+            Rc::make_mut(worker).done.clear();
         }
     }
 
