@@ -71,6 +71,11 @@ impl Code {
         Self::Other,
     ];
 
+    /// The code that is spelled so, if it is on the list.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.to_string() == text)
+    }
+
     /// Whether another attempt may succeed.
     pub fn is_retryable(self) -> bool {
         match self {
@@ -151,6 +156,14 @@ impl Failure {
     /// A failure whose retryability its reporter knows better than the list.
     pub fn reported(code: Code, message: &str, retryable: bool) -> Self {
         Self { retryable, ..Self::new(code, message) }
+    }
+
+    /// A failure as a container or the provider tells it, each part of which may be missing: a reason that is not on the
+    /// list counts as [`Code::RenderFailed`].
+    pub fn from_report(code: Option<&str>, message: Option<&str>, retryable: Option<bool>) -> Self {
+        let code = code.and_then(Code::parse).unwrap_or(Code::RenderFailed);
+        let message = message.filter(|message| !message.is_empty()).unwrap_or(code.sentence());
+        Self::reported(code, message, retryable.unwrap_or(code.is_retryable()))
     }
 
     /// Whether the message keeps its bounds.
