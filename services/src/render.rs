@@ -73,9 +73,6 @@ pub struct Args {
     /// The provider's name for the container
     #[arg(long, env = "KILN_TASK_ID", default_value = "", hide = true)]
     pub task_id: String,
-    /// The container's own way to the bucket, where it is given no signed address
-    #[command(flatten)]
-    pub bucket: Option<crate::config::Bucket>,
     /// Largest audio in bytes
     #[arg(long, env = "KILN_MAX_AUDIO_BYTES", default_value_t = 2 << 30)]
     pub max_audio_bytes: u64,

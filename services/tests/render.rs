@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use events::Secret;
 use events::wire::dispatch::RenderResult;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use crate::stage::{Stage, VIDEO, job};
@@ -132,8 +132,12 @@ async fn half(State(asked): State<Arc<AtomicUsize>>, headers: HeaderMap) -> Resp
     let rest = &whole[from..];
     let part = Bytes::from_static(&rest[..rest.len().div_ceil(2)]);
     let (length, is_all) = (rest.len(), part.len() == rest.len());
-    let end = (!is_all).then(|| Err(std::io::Error::other("broken on purpose")));
-    let body = Body::from_stream(stream::iter([Ok(part)].into_iter().chain(end)));
+    // Only what was sent before the break can arrive: a server that sees both at once sends neither.
+    let end = stream::iter((!is_all).then_some(())).then(|()| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::other("broken on purpose"))
+    });
+    let body = Body::from_stream(stream::iter([Ok(part)]).chain(end));
     let range = format!("bytes {from}-{}/{}", whole.len() - 1, whole.len());
     let status = if from == 0 { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     (status, [(header::CONTENT_LENGTH, length.to_string()), (header::CONTENT_RANGE, range)], body).into_response()

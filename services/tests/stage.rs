@@ -33,14 +33,14 @@ pub(crate) fn job() -> JobId {
 
 /// An S3 server and its one bucket.
 pub(crate) struct Store {
-    pub bucket: Bucket,
-    pub config: kiln::config::Bucket,
+    pub(crate) bucket: Bucket,
+    pub(crate) config: kiln::config::Bucket,
     _server: Server,
     _folder: TempDir,
 }
 
 impl Store {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempdir().expect("a folder");
         let settings = s3::Settings {
             folder: folder.path().to_owned(),
@@ -65,28 +65,28 @@ impl Store {
 #[derive(Default)]
 pub(crate) struct Script {
     /// The body of a claim's 200; without it the claim is answered with `claim_status`.
-    pub claim: Option<ClaimAnswer>,
-    pub claim_status: StatusCode,
-    pub progress_status: StatusCode,
+    pub(crate) claim: Option<ClaimAnswer>,
+    pub(crate) claim_status: StatusCode,
+    pub(crate) progress_status: StatusCode,
     /// Answers to reports of the end, one after the other; then 200.
-    pub report_statuses: Vec<StatusCode>,
-    pub claims: Vec<Value>,
-    pub progress: Vec<Value>,
-    pub reports: Vec<Value>,
+    pub(crate) report_statuses: Vec<StatusCode>,
+    pub(crate) claims: Vec<Value>,
+    pub(crate) progress: Vec<Value>,
+    pub(crate) reports: Vec<Value>,
 }
 
 type Shared = Arc<Mutex<Script>>;
 
 /// A stage for one test.
 pub(crate) struct Stage {
-    pub store: Store,
-    pub webhook: Server,
-    pub script: Shared,
-    pub folder: TempDir,
+    pub(crate) store: Store,
+    pub(crate) webhook: Server,
+    pub(crate) script: Shared,
+    pub(crate) folder: TempDir,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let store = Store::new().await;
         store.bucket.put(AUDIO, "audio/wav", "some sound".into()).await.expect("audio");
         let script = Shared::default();
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     /// The answer to a good claim.
-    pub async fn claim(&self) -> ClaimAnswer {
+    pub(crate) async fn claim(&self) -> ClaimAnswer {
         ClaimAnswer {
             attempt: events::Attempt::FIRST,
             audio_url: self.store.bucket.sign_get(AUDIO, HOUR).await.expect("an address"),
@@ -118,20 +118,20 @@ impl Stage {
         }
     }
 
-    pub fn grant(&self, claim: &ClaimAnswer) {
+    pub(crate) fn grant(&self, claim: &ClaimAnswer) {
         self.edit(|script| script.claim = Some(claim.clone()));
     }
 
-    pub fn edit<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
+    pub(crate) fn edit<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
         edit(&mut self.script.lock().expect("a script"))
     }
 
-    pub fn temporary(&self) -> PathBuf {
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.folder.path().join("tmp")
     }
 
     /// A renderer of two lines of shell: `$1` is the configuration, `$2` the audio, `$3` the output.
-    pub fn renderer(&self, script: &str) -> PathBuf {
+    pub(crate) fn renderer(&self, script: &str) -> PathBuf {
         let path = self.folder.path().join("renderer");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
@@ -139,17 +139,17 @@ impl Stage {
     }
 
     /// One that says its process id and then takes for ever.
-    pub fn endless(&self) -> PathBuf {
+    pub(crate) fn endless(&self) -> PathBuf {
         let pid = self.pid_file();
         self.renderer(&format!("echo progress=0.5; echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; :", pid.display()))
     }
 
-    pub fn pid_file(&self) -> PathBuf {
+    pub(crate) fn pid_file(&self) -> PathBuf {
         self.folder.path().join("pid")
     }
 
     /// `kiln render` as in a container.
-    pub fn container(&self, renderer: &Path) -> Command {
+    pub(crate) fn container(&self, renderer: &Path) -> Command {
         let mut command = Command::new(kiln());
         command.arg("render").env_clear();
         command.envs([
@@ -172,7 +172,7 @@ impl Stage {
     }
 
     /// Waits for the end: one line of JSON, no temporary file, no secret in the log.
-    pub async fn end(&self, child: Child) -> RenderResult {
+    pub(crate) async fn end(&self, child: Child) -> RenderResult {
         let output = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
         let output = output.expect("an end in time").expect("an end");
         let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -185,7 +185,7 @@ impl Stage {
         result
     }
 
-    pub async fn run(&self, renderer: &str) -> RenderResult {
+    pub(crate) async fn run(&self, renderer: &str) -> RenderResult {
         let renderer = self.renderer(renderer);
         let child = self.container(&renderer).spawn().expect("a container");
         self.end(child).await

@@ -39,7 +39,7 @@ pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut a
 
 /// A server of this test's own.
 pub(crate) struct Server {
-    pub url: String,
+    pub(crate) url: String,
     _stop: DropGuard,
 }
 

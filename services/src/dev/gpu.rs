@@ -20,13 +20,11 @@ use axum::routing::{any, get, post};
 use events::Secret;
 use futures_util::future::BoxFuture;
 use reqwest::Client;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::http_client;
-use crate::http;
 use calls::Calls;
 use faults::Faults;
 
@@ -46,16 +44,18 @@ pub struct Settings {
     pub folder: PathBuf,
     /// This program.
     pub kiln: PathBuf,
-    /// The encoder.
-    pub ffmpeg: PathBuf,
+    /// The encoder, where it is known.
+    pub ffmpeg: Option<PathBuf>,
     /// How many containers may run at once.
     pub parallel: usize,
     /// What `Modal-Key` must be.
-    pub key: Secret,
+    pub key: String,
     /// What `Modal-Secret` must be.
     pub secret: Secret,
     /// What else every container has in its environment.
     pub variables: BTreeMap<String, String>,
+    /// Its own base address, for callbacks that go through it.
+    pub own_url: String,
     /// What it does wrong.
     pub faults: Vec<Chance>,
     /// From what the dice begin.
@@ -68,7 +68,6 @@ pub struct Executor(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    own_url: String,
     calls: Mutex<Calls>,
     faults: Mutex<Faults>,
     slots: Semaphore,
@@ -78,24 +77,12 @@ struct Inner {
     queued: tokio::sync::Mutex<mpsc::UnboundedReceiver<BoxFuture<'static, ()>>>,
 }
 
-/// Serves the contract and runs what is submitted, until stopped and every container gone.
-///
-/// # Errors
-/// The folder cannot be made or read.
-pub async fn serve(listener: TcpListener, settings: Settings, stop: CancellationToken) -> io::Result<()> {
-    let own_url = format!("http://{}", listener.local_addr()?);
-    let executor = Executor::open(settings, own_url)?;
-    tokio::join!(http::serve(listener, executor.router(), stop.clone()), executor.run(&stop));
-    Ok(())
-}
-
 impl Executor {
-    /// Reads what is on disk. Nothing runs before [`Executor::run`] does. Callbacks go through `own_url`, the base
-    /// address under which the router is served.
+    /// Reads what is on disk. Nothing runs before [`Executor::run`] does.
     ///
     /// # Errors
     /// The folder cannot be made or read.
-    pub fn open(settings: Settings, own_url: String) -> io::Result<Self> {
+    pub fn open(settings: Settings) -> io::Result<Self> {
         let calls = Calls::open(&settings.folder.join("calls"))?;
         let temporary = settings.folder.join("tmp");
         if temporary.exists() {
@@ -114,7 +101,6 @@ impl Executor {
             queue,
             queued: tokio::sync::Mutex::new(queued),
             settings,
-            own_url,
         })))
     }
 

@@ -297,20 +297,31 @@ async fn serve_parts(
         http::serve(s3, store, token).await;
         anyhow::Ok(())
     });
-    let (stand_in, token) = (gpu_settings(options, secrets), stop.clone());
-    parts.spawn(async move { Ok(gpu::serve(gpu, stand_in, token).await?) });
+    let executor =
+        gpu::Executor::open(gpu_settings(options, secrets, url(&gpu)?)).context("the GPU stand-in did not start")?;
+    let (router, token) = (executor.router(), stop.clone());
+    parts.spawn(async move {
+        http::serve(gpu, router, token).await;
+        anyhow::Ok(())
+    });
+    let token = stop.clone();
+    parts.spawn(async move {
+        executor.run(&token).await;
+        anyhow::Ok(())
+    });
     Ok(())
 }
 
-fn gpu_settings(options: &Options, secrets: &Secrets) -> gpu::Settings {
+fn gpu_settings(options: &Options, secrets: &Secrets, own_url: String) -> gpu::Settings {
     gpu::Settings {
         folder: options.data.join("gpu"),
         kiln: options.kiln.clone(),
-        ffmpeg: options.ffmpeg.clone(),
-        key: Secret::new("kiln-dev"),
-        secret: Secret::new(&*secrets.modal),
+        ffmpeg: Some(options.ffmpeg.clone()),
         parallel: 2,
+        key: "kiln-dev".into(),
+        secret: Secret::new(&*secrets.modal),
         variables: std::collections::BTreeMap::new(),
+        own_url,
         faults: options.faults.clone(),
         seed: options.seed,
     }

@@ -24,7 +24,7 @@ const UPLOADING: Progress = Progress { stage: "uploading-video", percent: 99 };
 
 /// Without any server: a local file in, a local file out. The output appears whole or not at all.
 pub(super) async fn offline(args: &Args, output: &Path, stop: &CancellationToken) -> Result<ReportedOutput, Ending> {
-    let config = order::config(args)?;
+    let config = order::render_config(args)?;
     let audio = args.audio.as_deref().ok_or_else(|| order::invalid("`--output` needs `--audio`"))?;
     require(audio)?;
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -164,7 +164,11 @@ impl Attempt<'_> {
 
     async fn upload(&mut self, video: &Path) -> Result<(), Ending> {
         let order = &self.order;
-        let missing = || order::invalid("`--upload-signed-url` is missing, and there is no `R2_ACCESS_KEY_ID`");
+        let missing = || {
+            order::invalid(
+                "`--upload-signed-url` is missing, and so are `R2_ACCESS_KEY_ID`, `R2_SECRET_ACCESS_KEY` and `R2_BUCKET_NAME`",
+            )
+        };
         let url = order.upload_url.clone();
         let url = match url {
             Some(url) => url,
@@ -181,8 +185,8 @@ impl Attempt<'_> {
 
     /// An address for the video, signed with the container's own `R2_*` credentials where it has them.
     async fn sign_upload(&self) -> Result<Option<Secret>, Ending> {
-        let Some(config) = &self.args.bucket else { return Ok(None) };
-        let bucket = Bucket::new(config).map_err(|error| order::invalid(&error.to_string()))?;
+        let Some(config) = order::own_bucket() else { return Ok(None) };
+        let bucket = Bucket::new(&config).map_err(|error| order::invalid(&error.to_string()))?;
         let signed = bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE).await;
         signed.map(Some).map_err(|error| Failure::new(Code::UploadFailed, &error.to_string()).into())
     }

@@ -7,6 +7,18 @@ use events::wire::callback::ClaimAnswer;
 use events::{Attempt, Code, Failure, JobId, RenderConfig, Secret, key};
 
 use super::Args;
+use crate::config;
+
+/// The container's own way to the bucket: `R2_*` in its environment, which only counts where no signed address is given.
+#[derive(clap::Parser)]
+struct OwnKeys {
+    #[command(flatten)]
+    bucket: config::Bucket,
+}
+
+pub(super) fn own_bucket() -> Option<config::Bucket> {
+    <OwnKeys as clap::Parser>::try_parse_from(["kiln"]).ok().map(|keys| keys.bucket)
+}
 
 /// One attempt's work.
 pub(super) struct Order {
@@ -46,7 +58,7 @@ impl Order {
         let attempt = args.attempt.as_deref().map_or(Ok(Attempt::FIRST), Attempt::parse);
         let attempt = attempt.map_err(|error| invalid(&format!("`KILN_ATTEMPT`: {error}")))?;
         Ok(Self {
-            config: config(args)?,
+            config: render_config(args)?,
             audio_url: args.audio_signed_url.clone(),
             audio_ext: String::new(),
             audio_size: None,
@@ -77,7 +89,7 @@ pub(super) fn job(args: &Args) -> Result<JobId, Failure> {
 }
 
 /// The configuration that the command line names: JSON, or a file with it.
-pub(super) fn config(args: &Args) -> Result<RenderConfig, Failure> {
+pub(super) fn render_config(args: &Args) -> Result<RenderConfig, Failure> {
     let text = args.config.as_deref().ok_or_else(|| invalid("`--config` is missing"))?;
     let json = if text.trim_start().starts_with('{') {
         text.to_owned()

@@ -46,6 +46,11 @@ impl From<std::io::Error> for Error {
     }
 }
 
+/// What stores say of a signature that is wrong or ran out.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
 /// Pauses between tries without progress: 250 ms, doubled each time.
 fn pause(tries: u32) -> Duration {
     Duration::from_millis(250 << tries.min(5))
@@ -98,7 +103,7 @@ impl Download {
         match answer.status() {
             StatusCode::OK => self.restart().await?,
             StatusCode::PARTIAL_CONTENT if starts_at(&answer, self.have) => {}
-            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => return Err(Error::Refused),
+            status if is_refusal(status) => return Err(Error::Refused),
             status if is_passing(status) => return Ok(Piece::Broken),
             status => return Err(unavailable(status)),
         }
@@ -178,7 +183,7 @@ pub(super) async fn upload(from: &Path, url: &Secret, headers: &BTreeMap<String,
             Ok(answer) if is_passing(answer.status()) => {
                 tracing::warn!(http.status = answer.status().as_u16(), "the store is not ready");
             }
-            Ok(answer) if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => {
+            Ok(answer) if is_refusal(answer.status()) => {
                 return Err(Error::Refused);
             }
             Ok(answer) => return Err(not_stored(&format!("the store answered with {}", answer.status()))),

@@ -46,7 +46,7 @@ impl Executor {
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
         let is = |name: &str, value: &str| headers.get(name).is_some_and(|given| given.as_bytes() == value.as_bytes());
         let settings = &self.0.settings;
-        is("modal-key", settings.key.expose()) && is("modal-secret", settings.secret.expose())
+        is("modal-key", &settings.key) && is("modal-secret", settings.secret.expose())
     }
 
     fn disturbance(&self, is_submit: bool) -> Option<Response> {

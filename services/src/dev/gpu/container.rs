@@ -19,7 +19,7 @@ use crate::guard;
 /// What of our own environment a container must not see.
 const OURS: [&str; 8] = ["R2_", "MODAL_", "NATS_", "INTERNAL_", "PUBLIC_", "CALLBACK_", "AWS_", "KILN_"];
 /// Except for these, which are about the machine.
-const SHARED: [&str; 2] = ["KILN_CACHE", "KILN_RENDER_COMMAND"];
+const SHARED: [&str; 3] = ["KILN_FFMPEG", "KILN_CACHE", "KILN_RENDER_COMMAND"];
 
 /// A submit that waits for its container.
 pub(super) struct Work {
@@ -109,8 +109,11 @@ impl Executor {
                 command.env_remove(&name);
             }
         }
-        command.env("KILN_FFMPEG", &settings.ffmpeg).envs(&settings.variables);
-        let through = format!("{}/through/{}", inner.own_url, work.call_id);
+        if let Some(ffmpeg) = &settings.ffmpeg {
+            command.env("KILN_FFMPEG", ffmpeg);
+        }
+        command.envs(&settings.variables);
+        let through = format!("{}/through/{}", settings.own_url, work.call_id);
         let secret = |secret: &Secret| secret.expose().to_owned();
         command.envs([
             ("KILN_JOB_ID", body.job_id.to_string()),
