@@ -1,1 +1,24 @@
+//! kiln's log, its projection and its consumers on NATS `JetStream`.
+//!
+//! This crate must not know HTTP, S3 or Modal: it moves facts, and `events` says what they mean.
 
+mod bus;
+mod consumer;
+pub mod dead;
+mod error;
+mod jobs;
+mod log;
+mod projection;
+mod pull;
+pub mod server;
+mod stored;
+pub mod tool;
+pub mod topology;
+
+pub use bus::{Bus, Login, Settings};
+pub use consumer::{Consumer, Verdict};
+pub use error::{Cause, Error};
+pub use jobs::Jobs;
+pub use log::{Append, Log, Outcome};
+pub use projection::project;
+pub use pull::Delivery;

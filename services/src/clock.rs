@@ -15,3 +15,8 @@ pub fn new_id() -> JobId {
     let bytes = uuid::Uuid::now_v7();
     JobId::parse(&bytes.to_string()).expect("a UUID's text is canonical")
 }
+
+/// Chance, as 32 hexadecimal digits of which 122 bits are random.
+pub fn random_hex() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

@@ -55,7 +55,7 @@ impl Client {
     /// A client; nothing is asked yet.
     pub fn new(config: &config::Modal) -> Result<Self, Misconfigured> {
         Ok(Self {
-            http: client::http(),
+            http: client::http_client(TIMEOUT),
             base: config.base()?,
             key: config.modal_key.clone(),
             secret: config.modal_secret.clone(),
@@ -99,7 +99,7 @@ impl Client {
         match request.send().await {
             Ok(response) => {
                 let (status, later) = (response.status(), retry_after(response.headers()));
-                match client::read_body(response, MAX_ANSWER).await {
+                match read(response).await {
                     Some(body) => Reply::Answered { status, later, body },
                     None => Reply::Lost,
                 }
@@ -117,6 +117,18 @@ impl Reply {
             Self::Answered { .. } | Self::Unsent | Self::Lost => None,
         }
     }
+}
+
+/// The whole answer, if it arrives and is not too long.
+async fn read(mut response: reqwest::Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
 }
 
 /// What an answer to a submit means.

@@ -130,3 +130,12 @@ pub struct CallbackAnswer {
     /// Always true.
     pub success: bool,
 }
+
+impl ReportedOutput {
+    /// The length in whole milliseconds; nothing that is rendered lasts longer than a year.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0 and a year")]
+    pub fn duration_ms(&self) -> Option<u64> {
+        let seconds = self.duration_seconds.filter(|seconds| seconds.is_finite())?;
+        Some((seconds.clamp(0.0, 31_536_000.0) * 1000.0).round() as u64)
+    }
+}

@@ -1,0 +1,231 @@
+//! The connection, and the two ways of asking: a request to the API, and a message for a stream.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::client::RequestErrorKind;
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr};
+use bytes::Bytes;
+use events::Secret;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::{Cause, Error};
+
+/// How long the first connection may take, over all servers.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long an answer may take. A leader's election takes longer than this; whoever asks tries again.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// How long a request waits for a lost connection before it fails with nothing sent.
+const LINK_LIMIT: Duration = Duration::from_secs(2);
+/// Finds a connection that died without a word.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// The longest pause between two tries to connect again.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// Where the servers are, and who we are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `NATS_URL`: one server or several, by comma.
+    pub servers: String,
+    /// The role: names the connection, the inboxes (`_INBOX.{role}.…`) and the source of events.
+    pub role: String,
+    /// How to log in.
+    pub login: Login,
+    /// `NATS_CA`: a file of certificates to trust; with it the connection must be encrypted.
+    pub ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Without a login and without certificates.
+    pub fn new(servers: impl Into<String>, role: impl Into<String>) -> Self {
+        Self { servers: servers.into(), role: role.into(), login: Login::None, ca: None }
+    }
+}
+
+/// What the server is shown.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// Nothing.
+    None,
+    /// `NATS_CREDS`: a file with a token and a seed.
+    Credentials(PathBuf),
+    /// `NATS_NKEY`: a seed.
+    Nkey(Secret),
+    /// `NATS_USER` and `NATS_PASSWORD`.
+    Password(String, Secret),
+}
+
+/// A connection that mends itself. Clones share it.
+#[derive(Clone)]
+pub struct Bus {
+    client: Client,
+    link: watch::Receiver<Link>,
+    role: Arc<str>,
+}
+
+/// What is known of the connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) is_up: bool,
+    /// How often it was made.
+    pub(crate) connects: u64,
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("role", &self.role).field("link", &*self.link.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// A message's place in its stream.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PubAck {
+    pub(crate) seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    code: u16,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl Bus {
+    /// Connects, or says within seconds which address did not answer. Later losses are mended without end.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let (sender, link) = watch::channel(Link::default());
+        let address = addresses(&settings.servers);
+        let failed = |source| Error::Connect { address: address.clone(), source };
+        let servers: Result<Vec<ServerAddr>, _> = settings.servers.split(',').map(|url| url.trim().parse()).collect();
+        let servers = servers.map_err(|error| failed(Cause::client(error)))?;
+        let options = options(settings, sender).await.map_err(|error| failed(Cause::client(error)))?;
+        let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
+        let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
+        let client = connected.map_err(|error| failed(Cause::client(error)))?;
+        let bus = Self { client, link, role: settings.role.as_str().into() };
+        bus.wait_for_link().await.map_err(failed)?;
+        Ok(bus)
+    }
+
+    /// The client itself, for subscriptions that no stream stands behind.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the connection stands now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Waits until everything that was sent, acknowledgements too, has reached the server. Before exit.
+    pub async fn flush(&self) {
+        let flushed = tokio::time::timeout(LINK_LIMIT, self.client.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("what was sent last may not have reached the server");
+        }
+    }
+
+    pub(crate) fn role(&self) -> &str {
+        &self.role
+    }
+
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Refuses to queue behind a lost connection: what was not sent cannot be stored later.
+    pub(crate) async fn wait_for_link(&self) -> Result<(), Cause> {
+        let mut link = self.link();
+        if !link.borrow().is_up || !self.is_connected() {
+            let _ = tokio::time::timeout(LINK_LIMIT, link.wait_for(|link| link.is_up)).await;
+        }
+        if self.is_connected() { Ok(()) } else { Err(Cause::Disconnected) }
+    }
+
+    /// A request to the server's API, such as `STREAM.INFO.RENDER`.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, what: &str, body: &impl Serialize) -> Result<T, Cause> {
+        let body = serde_json::to_vec(body).expect("our own requests are plain data");
+        self.request(format!("$JS.API.{what}"), HeaderMap::new(), body.into()).await
+    }
+
+    /// A message for the stream that holds this subject.
+    pub(crate) async fn put(&self, subject: String, headers: HeaderMap, payload: Bytes) -> Result<PubAck, Cause> {
+        self.request(subject, headers, payload).await
+    }
+
+    pub(crate) async fn answer(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<Message, Cause> {
+        self.wait_for_link().await?;
+        let request = Request::new().headers(headers).payload(body);
+        self.client.send_request(to, request).await.map_err(|error| match error.kind() {
+            RequestErrorKind::TimedOut => Cause::Timeout,
+            RequestErrorKind::NoResponders => Cause::NoResponders,
+            _ => Cause::client(error),
+        })
+    }
+
+    async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
+        let answer = self.answer(to, headers, body).await?;
+        let refusal: Refusal = serde_json::from_slice(&answer.payload).map_err(Cause::Answer)?;
+        if let Some(ApiError { code, err_code, description }) = refusal.error {
+            return Err(Cause::Refused { code: err_code, status: code, description });
+        }
+        serde_json::from_slice(&answer.payload).map_err(Cause::Answer)
+    }
+}
+
+async fn options(settings: &Settings, link: watch::Sender<Link>) -> std::io::Result<ConnectOptions> {
+    let link = Arc::new(link);
+    let options = ConnectOptions::new()
+        .name(format!("kiln {}", settings.role))
+        .custom_inbox_prefix(format!("_INBOX.{}", settings.role))
+        .connection_timeout(CONNECT_LIMIT)
+        .request_timeout(Some(ANSWER_LIMIT))
+        .ping_interval(PING_EVERY)
+        .reconnect_delay_callback(|tries| RECONNECT_DELAY.min(Duration::from_millis(50 * tries as u64)))
+        .event_callback(move |event| {
+            note(&link, &event);
+            std::future::ready(())
+        });
+    let options = match &settings.ca {
+        Some(file) => options.add_root_certificates(file.clone()).require_tls(true),
+        None => options,
+    };
+    Ok(match &settings.login {
+        Login::None => options,
+        Login::Credentials(file) => options.credentials_file(file).await?,
+        Login::Nkey(seed) => options.nkey(seed.expose().to_owned()),
+        Login::Password(user, password) => options.user_and_password(user.clone(), password.expose().to_owned()),
+    })
+}
+
+fn note(link: &watch::Sender<Link>, event: &Event) {
+    match event {
+        Event::Connected => link.send_modify(|link| *link = Link { is_up: true, connects: link.connects + 1 }),
+        Event::Disconnected | Event::Closed => link.send_modify(|link| link.is_up = false),
+        // A denied request is never answered: without this line it would look like a slow server.
+        Event::ServerError(error) => tracing::error!(%error, "the NATS server refused something"),
+        Event::ClientError(error) => tracing::warn!(%error, "the NATS client failed"),
+        Event::SlowConsumer(_) => tracing::warn!("a subscription lost messages: it was read too slowly"),
+        Event::LameDuckMode | Event::Draining => tracing::info!(%event, "the NATS connection changes"),
+    }
+}
+
+/// Host and port of each server, without what a URL may hide.
+fn addresses(servers: &str) -> String {
+    let plain = |url: &str| match url.trim().parse::<ServerAddr>() {
+        Ok(server) => format!("{}:{}", server.host(), server.port()),
+        Err(_) => "an address that is no URL".to_owned(),
+    };
+    servers.split(',').map(plain).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,117 @@
+//! What can go wrong between us and the server.
+
+use events::JobId;
+
+/// An operation that did not work. The source says why.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No server of `NATS_URL` took the connection.
+    #[error("cannot connect to NATS at `{address}` (`NATS_URL`)")]
+    Connect {
+        /// Host and port of every server that was tried.
+        address: String,
+        /// Why.
+        source: Cause,
+    },
+    /// A stream, consumer or bucket could not be looked at, made or changed.
+    #[error("cannot set up {object}")]
+    Provision {
+        /// Such as ``stream `RENDER` ``.
+        object: String,
+        /// Why.
+        source: Cause,
+    },
+    /// A job could not be read from the log.
+    #[error("cannot load job `{0}`")]
+    Load(JobId, #[source] Cause),
+    /// A fact could not be written, or nobody knows whether it was.
+    #[error("cannot append to job `{0}`")]
+    Append(JobId, #[source] Cause),
+    /// The log took no message although the subject is free: it is full.
+    #[error("the log is full")]
+    Full,
+    /// Other writers were first, again and again.
+    #[error("job `{0}` changes faster than it can be decided upon")]
+    Contended(JobId),
+    /// Where the fact belongs lies something else that has no effect, and nothing can ever replace it.
+    #[error("job `{0}` holds something unreadable where a fact belongs")]
+    Occupied(JobId),
+    /// Messages could not be fetched.
+    #[error("cannot pull from `{0}`")]
+    Pull(String, #[source] Cause),
+    /// A dead letter could not be kept.
+    #[error("cannot keep a dead letter of `{0}`")]
+    Bury(String, #[source] Cause),
+    /// A job's entry could not be read.
+    #[error("cannot read the entry of job `{0}`")]
+    Read(JobId, #[source] Cause),
+    /// A job's entry could not be written.
+    #[error("cannot write the entry of job `{0}`")]
+    Project(JobId, #[source] Cause),
+    /// The bucket could not be watched.
+    #[error("cannot watch the entries")]
+    Watch(#[source] Cause),
+}
+
+/// Why an operation did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// There is no connection now; nothing was sent.
+    #[error("not connected")]
+    Disconnected,
+    /// No answer in time: the request may have had its effect, or may still have it.
+    #[error("no answer in time")]
+    Timeout,
+    /// Nobody serves this: the stream is absent, or `JetStream` is off or has no leader.
+    #[error("nobody answers")]
+    NoResponders,
+    /// The server said no.
+    #[error("the server refused: {description} ({code})")]
+    Refused {
+        /// The server's own number for the error.
+        code: u64,
+        /// The HTTP-like class of it.
+        status: u16,
+        /// Its words.
+        description: String,
+    },
+    /// The answer is not what the protocol says.
+    #[error("the answer cannot be read")]
+    Answer(#[source] serde_json::Error),
+    /// The client library gave up.
+    #[error("the client failed")]
+    Client(#[source] async_nats::Error),
+}
+
+impl Error {
+    /// Whether the same may work in a while without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Contended(_) => true,
+            Self::Full | Self::Occupied(_) => false,
+            Self::Connect { source, .. }
+            | Self::Provision { source, .. }
+            | Self::Load(_, source)
+            | Self::Append(_, source)
+            | Self::Pull(_, source)
+            | Self::Bury(_, source)
+            | Self::Read(_, source)
+            | Self::Project(_, source)
+            | Self::Watch(source) => source.is_transient(),
+        }
+    }
+}
+
+impl Cause {
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Disconnected | Self::Timeout | Self::NoResponders | Self::Client(_) => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 408 || *status == 429,
+            Self::Answer(_) => false,
+        }
+    }
+
+    pub(crate) fn client(error: impl Into<async_nats::Error>) -> Self {
+        Self::Client(error.into())
+    }
+}

@@ -1,0 +1,73 @@
+//! The bucket `JOBS`: one entry per job, made from the log and disposable.
+
+use async_nats::HeaderMap;
+use events::{Entry, JobId};
+
+use crate::stored::{Stored, last, last_of_leader};
+use crate::topology::KV_JOBS;
+use crate::{Bus, Cause, Error};
+
+/// The server's error number for an entry that has changed since it was read.
+const WRONG_LAST_SEQUENCE: u64 = 10_071;
+
+/// Reads entries.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    bus: Bus,
+}
+
+/// What the bucket has under a job's key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Kept {
+    /// The revision to replace; 0 if there never was one.
+    pub(crate) revision: u64,
+    /// `None` for one that is absent, deleted or unreadable.
+    pub(crate) entry: Option<Entry>,
+}
+
+impl Jobs {
+    /// The bucket behind a connection.
+    pub fn new(bus: Bus) -> Self {
+        Self { bus }
+    }
+
+    /// The job's entry with its revision, as some replica knows it; `None` if there is none that can be read. Then the
+    /// log tells.
+    pub async fn get(&self, id: JobId) -> Result<Option<(u64, Entry)>, Error> {
+        let kept = self.of_replica(id).await?;
+        Ok(kept.entry.map(|entry| (kept.revision, entry)))
+    }
+
+    /// What is kept, as some replica knows it.
+    pub(crate) async fn of_replica(&self, id: JobId) -> Result<Kept, Error> {
+        last(&self.bus, KV_JOBS, &subject(id)).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
+    }
+
+    /// What is kept, as the leader knows it.
+    pub(crate) async fn of_leader(&self, id: JobId) -> Result<Kept, Error> {
+        last_of_leader(&self.bus, KV_JOBS, &subject(id)).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
+    }
+
+    /// Replaces the entry, unless it has changed since. The new revision, or `None` if it has.
+    pub(crate) async fn replace(&self, id: JobId, entry: &Entry, revision: u64) -> Result<Option<u64>, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
+        let payload = serde_json::to_vec(entry).expect("an entry is plain data");
+        match self.bus.put(subject(id), headers, payload.into()).await {
+            Ok(ack) => Ok(Some(ack.seq)),
+            Err(Cause::Refused { code: WRONG_LAST_SEQUENCE, .. }) => Ok(None),
+            Err(cause) => Err(Error::Project(id, cause)),
+        }
+    }
+}
+
+fn subject(id: JobId) -> String {
+    format!("$KV.JOBS.{id}")
+}
+
+impl Kept {
+    fn of(stored: Option<Stored>) -> Self {
+        let entry = stored.as_ref().and_then(|stored| serde_json::from_slice(&stored.payload).ok());
+        Self { revision: stored.map_or(0, |stored| stored.seq), entry }
+    }
+}

@@ -1,0 +1,134 @@
+//! The projector: facts and reports joined into the bucket, one write per job and batch.
+//!
+//! An entry only ever grows: what is there is read, joined with what came, and replaced if nobody was faster. So any
+//! number of projectors may run, a message may come any number of times, and an entry never goes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream::AckKind;
+use events::{Entry, Event, Job, JobId, Kind};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::dead::bury;
+use crate::pull::{Delivery, Puller};
+use crate::topology::{PROJECTOR, RENDER, RENDER_PROGRESS};
+use crate::{Bus, Error, Jobs, Log};
+
+/// Messages that are joined at once, if so many are there.
+const BATCH: usize = 512;
+/// Entries that are written at once.
+pub(crate) const WRITES: usize = 64;
+/// Before a job that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Times that an entry is read again because another projector was first.
+const MAX_TRIES: usize = 32;
+
+/// Feeds the bucket from both streams until the stop.
+pub async fn project(bus: &Bus, stop: CancellationToken) {
+    let projection = Projection::new(bus);
+    tokio::join!(projection.run(RENDER, &stop), projection.run(RENDER_PROGRESS, &stop));
+    bus.flush().await;
+}
+
+/// Joins what comes into what is kept.
+pub(crate) struct Projection {
+    bus: Bus,
+    log: Log,
+    jobs: Jobs,
+}
+
+impl Projection {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self { bus: bus.clone(), log: Log::new(bus.clone()), jobs: Jobs::new(bus.clone()) }
+    }
+
+    async fn run(&self, stream: &str, stop: &CancellationToken) {
+        let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
+        while let Some(batch) = stop.run_until_cancelled(puller.batch(BATCH)).await {
+            self.join_batch(batch).await;
+        }
+        for delivery in puller.close().await {
+            delivery.answer(&self.bus, AckKind::Nak(None)).await;
+        }
+    }
+
+    async fn join_batch(&self, batch: Vec<Delivery>) {
+        let mut by_job: BTreeMap<Option<JobId>, Vec<Delivery>> = BTreeMap::new();
+        for delivery in batch {
+            by_job.entry(delivery.recorded().map(|(id, _)| id)).or_default().push(delivery);
+        }
+        let joining = by_job.into_iter().map(|(id, deliveries)| async move {
+            let joined = self.take(id, &deliveries).await;
+            if let Err(error) = &joined {
+                tracing::warn!(job.id = ?id, %error, "an entry is not up to date; it is tried again");
+            }
+            let answer = if joined.is_ok() { AckKind::Ack } else { AckKind::Nak(Some(RETRY)) };
+            for delivery in deliveries {
+                delivery.answer(&self.bus, answer).await;
+            }
+        });
+        futures_util::stream::iter(joining).for_each_concurrent(WRITES, |joining| joining).await;
+    }
+
+    /// Everything of one job, or what is no job's.
+    async fn take(&self, id: Option<JobId>, deliveries: &[Delivery]) -> Result<(), Error> {
+        let mut news = Job::default();
+        for delivery in deliveries {
+            let recorded = delivery.recorded().map(|(_, recorded)| recorded);
+            if let Some(reason) = dead_because(recorded.as_ref().map(|recorded| &recorded.event)) {
+                bury(&self.bus, delivery, reason).await?;
+            }
+            if let Some(recorded) = recorded {
+                news.absorb(&recorded);
+            }
+        }
+        match id {
+            Some(id) => self.join(id, &news).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the entry had to be written.
+    pub(crate) async fn join(&self, id: JobId, news: &Job) -> Result<bool, Error> {
+        let mut kept = self.jobs.of_replica(id).await?;
+        for _ in 0..MAX_TRIES {
+            let known = kept.entry.as_ref().map(|entry| &entry.job);
+            let mut job = known.cloned().unwrap_or_default();
+            job.join(news);
+            if known.is_none() && (news.requested.is_none() || kept.revision > 0) {
+                // The entry was thrown away, or cannot be read: the log has all of it.
+                job.join(&self.log.load(id).await?);
+            }
+            // Nobody asked for it, or nobody can know any more: the request has aged out.
+            if job.requested.is_none() || known == Some(&job) {
+                return Ok(false);
+            }
+            if self.jobs.replace(id, &Entry::from(job), kept.revision).await?.is_some() {
+                return Ok(true);
+            }
+            kept = self.jobs.of_leader(id).await?;
+        }
+        Err(Error::Contended(id))
+    }
+}
+
+/// Why a person should look at a message; a request that cannot be read is for the worker to fail.
+fn dead_because(event: Option<&Event>) -> Option<&str> {
+    match event {
+        None => Some("the subject is no job's"),
+        Some(Event::Corrupt(kind, reason)) => (*kind != Kind::Requested).then_some(reason),
+        Some(
+            Event::Requested(_)
+            | Event::Dispatched(..)
+            | Event::Started(..)
+            | Event::AttemptFailed(..)
+            | Event::Completed(_)
+            | Event::Cancelled(_)
+            | Event::Failed(_)
+            | Event::Progressed(_)
+            | Event::Unknown,
+        ) => None,
+    }
+}

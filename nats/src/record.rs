@@ -1,0 +1,28 @@
+//! What every role does with a wish: load, decide, append, until it is a fact or refused.
+
+use events::{Command, Job, JobId, Recorded, Rejection, Timestamp, decide};
+
+use crate::{Error, Log, Outcome};
+
+/// A job after a command.
+#[derive(Debug)]
+pub struct Record {
+    /// The job, with the fact if there is a new one. The fact's time is the command's, until the job is loaded again.
+    pub job: Job,
+    /// Why there is no new fact.
+    pub refused: Option<Rejection>,
+}
+
+impl Log {
+    /// Makes a command a fact, unless the domain refuses. An error means that nobody knows; it is safe to do it again.
+    pub async fn record(&self, id: JobId, command: Command, now: Timestamp) -> Result<Record, Error> {
+        let outcome = self.transact(id, |job| decide(job, command.clone())).await?;
+        Ok(match outcome {
+            Outcome::Rejected { job, rejection } => Record { job: *job, refused: Some(rejection) },
+            Outcome::Appended { mut job, event, seq } => {
+                job.absorb(&Recorded { seq, time: now, event });
+                Record { job: *job, refused: None }
+            }
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Audio on its way into the bucket: sniffed, counted and hashed while it streams.
+
+use axum::body::Body;
+use bytes::Bytes;
+use events::wire::client::RenderRequest;
+use events::{AudioKey, JobId};
+use futures_util::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha256};
+
+use super::{Api, MAX_AUDIO, check, read_json, unavailable};
+use crate::audio::{self, SNIFF_BYTES, TAKEN};
+use crate::bucket::UploadError;
+use crate::http::problem::Problem;
+
+/// Largest part `request`.
+const MAX_REQUEST: usize = 128 * 1024;
+
+/// Audio that is in the bucket.
+pub(super) struct Stored {
+    pub(super) key: AudioKey,
+    pub(super) sha256: Option<String>,
+    pub(super) size_bytes: u64,
+}
+
+pub(super) fn not_audio() -> Problem {
+    Problem::unsupported(format!("this is no audio file that kiln knows; it takes {TAKEN}"))
+}
+
+/// A part `request`, which may be absent, and then the part `audio`.
+pub(super) async fn multipart(
+    api: &Api,
+    id: JobId,
+    body: Body,
+    boundary: String,
+) -> Result<(RenderRequest, Stored), Problem> {
+    let mut parts = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut request = RenderRequest::default();
+    while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
+        match part.name() {
+            Some("request") => request = read_request(part).await?,
+            Some("audio") => {
+                check(&request)?;
+                let stream = part.map(|chunk| chunk.map_err(|error| broken(&error)));
+                return Ok((request, store(api, id, Box::pin(stream)).await?));
+            }
+            _ => return Err(Problem::bad_request("only the parts `request` and `audio` are known")),
+        }
+    }
+    Err(Problem::bad_request("the part `audio` is missing"))
+}
+
+async fn read_request(mut part: multer::Field<'_>) -> Result<RenderRequest, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error))? {
+        if bytes.len() + chunk.len() > MAX_REQUEST {
+            return Err(Problem::too_large("the part `request` is longer than 128 KiB"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let request: RenderRequest = read_json(&bytes)?;
+    if request.audio.is_some() {
+        return Err(Problem::field("/audio", "is the other part of this request; leave it out here"));
+    }
+    Ok(request)
+}
+
+fn broken(error: &multer::Error) -> Problem {
+    Problem::bad_request(format!("the multipart body broke off or is malformed: {error}"))
+}
+
+/// Audio inside the JSON.
+pub(super) async fn base64(api: &Api, id: JobId, data: &str) -> Result<Stored, Problem> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(data)
+        .map_err(|error| Problem::field("/audio/data", format!("is not base64: {error}")))?;
+    store(api, id, stream::iter([Ok(Bytes::from(bytes))])).await
+}
+
+/// Streams audio to its job's place in the bucket. If it is no audio, or too long, nothing stays there.
+async fn store<S>(api: &Api, id: JobId, mut stream: S) -> Result<Stored, Problem>
+where
+    S: Stream<Item = Result<Bytes, Problem>> + Unpin,
+{
+    let mut head = Vec::new();
+    while head.len() < SNIFF_BYTES {
+        match stream.next().await {
+            Some(chunk) => head.extend_from_slice(&chunk?),
+            None => break,
+        }
+    }
+    if head.is_empty() {
+        return Err(Problem::field("/audio", "is empty"));
+    }
+    let kind = audio::sniff(&head).ok_or_else(not_audio)?;
+    let key = AudioKey::of_job(id, kind.extension).map_err(|_| Problem::internal())?;
+    let mut hash = Sha256::new();
+    let mut size_bytes = 0;
+    let counted = stream::iter([Ok(Bytes::from(head))]).chain(stream).map(|chunk| {
+        let chunk = chunk?;
+        size_bytes += chunk.len() as u64;
+        if size_bytes > MAX_AUDIO {
+            return Err(Problem::too_large("the audio is longer than 2 GiB"));
+        }
+        hash.update(&chunk);
+        Ok(chunk)
+    });
+    api.bucket.put_stream(&key.to_string(), kind.content_type, counted).await.map_err(|error| match error {
+        UploadError::Body(problem) => problem,
+        UploadError::Store(error) => unavailable(&error),
+    })?;
+    let sha256 = Some(hex(&hash.finalize()));
+    Ok(Stored { key, sha256, size_bytes })
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

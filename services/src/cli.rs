@@ -1,0 +1,128 @@
+//! The command line: one binary, and what it can be told to do.
+
+mod signals;
+mod telemetry;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use nats::tool;
+use tokio_util::sync::CancellationToken;
+
+use crate::roles;
+use crate::{guard, probe, render};
+
+/// Durable GPU render jobs: audio in, video out.
+#[derive(Parser, Debug)]
+#[command(name = "kiln", version, after_help = "Start with `kiln demo`, or `kiln dev` and then another terminal.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
+enum Command {
+    /// Render AUDIO once in a private world, and write demo.mp4
+    #[cfg(feature = "dev")]
+    Demo(crate::dev::demo::Args),
+    /// A whole world on this machine, staying up: NATS, an S3 server, a GPU stand-in and every role
+    #[cfg(feature = "dev")]
+    Dev(crate::dev::Args),
+    /// The role that clients speak to: submit, poll, cancel
+    Api(roles::ApiArgs),
+    /// The role that dispatches renders and watches them to their end
+    Worker(roles::WorkerArgs),
+    /// The role that containers report to
+    Webhook(roles::WebhookArgs),
+    /// The role that keeps every job's status in the KV bucket
+    Projector(roles::ProjectorArgs),
+    /// All four roles in one process
+    Serve(roles::ServeArgs),
+    /// Make or update streams, consumers and the bucket; nothing is ever deleted
+    Provision(roles::ProvisionArgs),
+    /// The program in the GPU container: claim, download, render, upload, report
+    Render(render::Args),
+    /// Say what a media file holds
+    Probe {
+        /// The file
+        file: PathBuf,
+    },
+    /// Run a program that ends when the pipe on standard input closes
+    #[command(hide = true)]
+    Guard(guard::Args),
+}
+
+/// Runs what the arguments say; an error is one sentence on standard error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("no threads could be started")),
+    };
+    let code = runtime.block_on(run(cli.command)).unwrap_or_else(|error| failed(&error));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}
+
+#[expect(clippy::print_stderr, reason = "this is the program's last word")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("kiln: {}", crate::chain(error.as_ref()));
+    ExitCode::FAILURE
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    if let Command::Guard(args) = &command {
+        return Ok(guard::run(args).await?);
+    }
+    let stop = signals::stop()?;
+    match command {
+        #[cfg(feature = "dev")]
+        Command::Demo(args) => return crate::dev::demo::run(&args, stop).await,
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => {
+            telemetry::start("warn,kiln=info,nats=info");
+            crate::dev::run(&args, stop).await?;
+        }
+        Command::Render(args) => {
+            telemetry::start("info");
+            return Ok(render::main(&args, &stop).await);
+        }
+        Command::Probe { file } => print(&probe::probe(&ffmpeg()?, &file).await?.to_string()),
+        Command::Guard(_) => {}
+        role => {
+            telemetry::start("info");
+            run_role(role, stop).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
+    match command {
+        Command::Api(args) => roles::api(&args, stop).await,
+        Command::Worker(args) => roles::worker(&args, stop).await,
+        Command::Webhook(args) => roles::webhook(&args, stop).await,
+        Command::Projector(args) => roles::projector(&args, stop).await,
+        Command::Serve(args) => roles::serve_all(&args, None, stop).await,
+        Command::Provision(args) => {
+            print(&roles::provision(&args).await?);
+            Ok(())
+        }
+        #[cfg(feature = "dev")]
+        Command::Demo(_) | Command::Dev(_) => Ok(()),
+        Command::Render(_) | Command::Probe { .. } | Command::Guard(_) => Ok(()),
+    }
+}
+
+/// The ffmpeg to use: found, or fetched once, with a word about it on standard error.
+#[expect(clippy::print_stderr, reason = "a fetch takes a while, and people should know")]
+fn ffmpeg() -> anyhow::Result<PathBuf> {
+    Ok(tool::FFMPEG.find(&|line| eprintln!("{line}"))?)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}

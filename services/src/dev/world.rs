@@ -1,0 +1,349 @@
+//! Everything that kiln needs, on loopback and in one folder.
+
+use std::fs::{self, File, TryLockError};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use events::Secret;
+use nats::server::Server;
+use nats::{Bus, tool};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{gpu, s3};
+use crate::config::{self, Listen, Strictness};
+use crate::roles::{self, ServeArgs};
+use crate::{client, clock, http};
+
+const BUCKET: &str = "kiln";
+const ACCESS_KEY: &str = "kiln-dev";
+/// How long everything may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What kind of world.
+pub struct Options {
+    /// Folder that keeps everything.
+    pub data: PathBuf,
+    /// The api's address; with port 0 every part takes a free port, else the others take the next three.
+    pub listen: SocketAddr,
+    /// The program `kiln`, which the GPU stand-in runs.
+    pub kiln: PathBuf,
+    /// The program `nats-server`.
+    pub nats_server: PathBuf,
+    /// The program `ffmpeg`.
+    pub ffmpeg: PathBuf,
+}
+
+impl Options {
+    /// A world on free ports, with the programs found, or fetched once; `report` tells people of that.
+    pub fn new(data: &Path, report: &dyn Fn(&str)) -> anyhow::Result<Self> {
+        Ok(Self {
+            data: data.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            kiln: std::env::current_exe().context("this program does not know where it lies")?,
+            nats_server: tool::NATS_SERVER.find(report)?,
+            ffmpeg: tool::FFMPEG.find(report)?,
+        })
+    }
+}
+
+/// Where everything is: what `dev.json` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The api, the webhook and the page.
+    pub api: String,
+    /// The log.
+    pub nats: String,
+    /// The store.
+    pub s3: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The GPU stand-in.
+    pub modal: String,
+    /// The process that holds it all.
+    pub pid: u32,
+}
+
+/// What a world keeps to itself, over restarts too: a container that outlives one may still report.
+#[derive(Serialize, Deserialize)]
+struct Secrets {
+    webhook: String,
+    s3: String,
+    modal: String,
+}
+
+/// A running world.
+pub struct World {
+    /// Where everything is.
+    pub addresses: Addresses,
+    data: PathBuf,
+    nats: Server,
+    roles: JoinSet<anyhow::Result<()>>,
+    parts: JoinSet<anyhow::Result<()>>,
+    stop_roles: CancellationToken,
+    stop_parts: CancellationToken,
+    _lock: File,
+}
+
+impl World {
+    /// Starts every part, and comes back when all of them are ready.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let data = &options.data;
+        fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+        let lock = lock(data)?;
+        let secrets = secrets(data)?;
+        let ports = Ports::bind(options.listen).await?;
+        let nats = start_nats(&options, ports.nats).await?;
+        let (stop_parts, stop_roles) = (CancellationToken::new(), CancellationToken::new());
+        let addresses = Addresses {
+            api: url(&ports.api)?,
+            nats: nats.url().to_owned(),
+            s3: url(&ports.s3)?,
+            bucket: BUCKET.into(),
+            modal: url(&ports.gpu)?,
+            pid: std::process::id(),
+        };
+        let mut parts = JoinSet::new();
+        serve_parts(&mut parts, &options, &secrets, ports.s3, ports.gpu, &stop_parts).await?;
+        let settings = settings(&addresses, nats.monitor_url(), &secrets);
+        let bus = roles::connect(&settings.nats, "operator").await?;
+        nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
+        let mut roles = JoinSet::new();
+        let (listener, token) = (ports.api, stop_roles.clone());
+        roles.spawn(async move { roles::serve_all(&settings, Some(listener), token).await });
+        let mut world = Self {
+            addresses,
+            data: data.clone(),
+            nats,
+            roles,
+            parts,
+            stop_roles,
+            stop_parts,
+            _lock: lock,
+        };
+        tokio::select! {
+            ready = world.ready() => ready?,
+            ended = Self::first(&mut world.roles) => ended?,
+        }
+        fs::write(data.join("dev.json"), serde_json::to_vec_pretty(&world.addresses)?)?;
+        Ok(world)
+    }
+
+    async fn ready(&self) -> anyhow::Result<()> {
+        let http = client::http_client(Duration::from_secs(5));
+        let url = format!("{}/readyz", self.addresses.api);
+        let asking = async {
+            while !http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(READY_LIMIT, asking).await.context("the roles were not ready within 30 s")
+    }
+
+    /// Comes back when a part ends by itself, which none should.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            ended = Self::first(&mut self.roles) => ended,
+            ended = Self::first(&mut self.parts) => ended,
+        }
+    }
+
+    async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        match tasks.join_next().await {
+            Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A connection to the log with every right, for those who look.
+    pub async fn bus(&self) -> Result<Bus, nats::Error> {
+        Bus::connect(&nats::Settings::new(&self.addresses.nats, "operator")).await
+    }
+
+    /// The log's server, for tests that mistreat it.
+    pub fn nats(&mut self) -> &mut Server {
+        &mut self.nats
+    }
+
+    /// The roles first, then what they need, then the log.
+    pub async fn stop(mut self) {
+        self.stop_roles.cancel();
+        while self.roles.join_next().await.is_some() {}
+        self.stop_parts.cancel();
+        while self.parts.join_next().await.is_some() {}
+        self.nats.stop();
+        // A folder that is gone already needs no tidying.
+        let _ = fs::remove_file(self.data.join("dev.json"));
+    }
+
+    /// Every address, and what to try next.
+    pub fn welcome(&self) -> String {
+        let Addresses { api, nats, s3, bucket, modal, .. } = &self.addresses;
+        let data = self.data.display();
+        format!(
+            "\
+kiln is up
+
+  api       {api}
+  nats      {nats}
+  s3        {s3}  bucket {bucket}
+  modal     {modal}  (a stand-in on this machine)
+  data      {data}
+
+try in another terminal
+
+  curl -F audio=@song.flac {api}/api/render
+  curl {api}/api/render/JOB
+  curl {api}/api/render/JOB/events
+  curl -X DELETE {api}/api/render/JOB
+  nats --server {nats} stream view RENDER
+  nats --server {nats} kv watch JOBS
+
+Ctrl-C stops everything"
+        )
+    }
+}
+
+/// The listeners of the parts that this process serves itself, and the port that is left for NATS.
+struct Ports {
+    api: TcpListener,
+    s3: TcpListener,
+    gpu: TcpListener,
+    nats: u16,
+}
+
+impl Ports {
+    async fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
+        let port = |offset: u16| match listen.port() {
+            0 => Ok(0),
+            first => first.checked_add(offset).context("--listen leaves no three ports above it"),
+        };
+        let nats = port(3)?;
+        if nats != 0 {
+            // The server would only say so in its log; whoever takes it in between is told then.
+            drop(bind(listen.ip(), nats, "NATS").await?);
+        }
+        Ok(Self {
+            api: bind(listen.ip(), port(0)?, "the api").await?,
+            s3: bind(listen.ip(), port(1)?, "S3").await?,
+            gpu: bind(listen.ip(), port(2)?, "the GPU stand-in").await?,
+            nats,
+        })
+    }
+}
+
+async fn bind(ip: IpAddr, port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(ip, port);
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for {what}: is the port in use? choose another --listen"))
+}
+
+fn url(listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// One world per folder.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another kiln dev uses the folder {}; stop it, or choose another --data", data.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).context("the folder cannot be locked"),
+    }
+}
+
+fn secrets(data: &Path) -> anyhow::Result<Secrets> {
+    let path = data.join("secrets.json");
+    if let Ok(text) = fs::read(&path) {
+        return serde_json::from_slice(&text).with_context(|| format!("{} is damaged; remove it", path.display()));
+    }
+    let secret = || format!("{}{}", clock::random_hex(), clock::random_hex());
+    let secrets = Secrets { webhook: secret(), s3: secret(), modal: secret() };
+    fs::write(&path, serde_json::to_vec(&secrets)?)?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(secrets)
+}
+
+async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
+    let settings = nats::server::Options {
+        port,
+        ..nats::server::Options::new(&options.nats_server, options.data.join("nats"))
+    };
+    Server::start(settings).await.context("nats-server did not start")
+}
+
+async fn serve_parts(
+    parts: &mut JoinSet<anyhow::Result<()>>,
+    options: &Options,
+    secrets: &Secrets,
+    s3: TcpListener,
+    gpu: TcpListener,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let store = s3::router(&s3::Settings {
+        folder: options.data.join("s3"),
+        bucket: BUCKET.into(),
+        access_key: ACCESS_KEY.into(),
+        secret_key: Secret::new(&*secrets.s3),
+    })
+    .context("the S3 server did not start")?;
+    let token = stop.clone();
+    parts.spawn(async move {
+        http::serve(s3, store, token).await;
+        anyhow::Ok(())
+    });
+    let stand_in = gpu_settings(options, secrets);
+    let token = stop.clone();
+    parts.spawn(async move { Ok(gpu::serve(gpu, stand_in, token).await?) });
+    Ok(())
+}
+
+fn gpu_settings(options: &Options, secrets: &Secrets) -> gpu::Settings {
+    gpu::Settings {
+        folder: options.data.join("gpu"),
+        kiln: options.kiln.clone(),
+        ffmpeg: options.ffmpeg.clone(),
+        key: Secret::new("kiln-dev"),
+        secret: Secret::new(&*secrets.modal),
+        parallel: 2,
+    }
+}
+
+/// The roles' settings: the same that a production start reads from its variables.
+fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets) -> ServeArgs {
+    ServeArgs {
+        listen: Listen { listen: SocketAddr::from(([127, 0, 0, 1], 0)) },
+        nats: config::Nats {
+            nats_url: addresses.nats.clone(),
+            nats_creds: None,
+            nats_nkey: None,
+            nats_user: None,
+            nats_password: None,
+            nats_ca: None,
+            nats_monitor_url: Some(monitor_url.to_owned()),
+        },
+        bucket: config::Bucket {
+            r2_account_id: None,
+            r2_access_key_id: ACCESS_KEY.into(),
+            r2_secret_access_key: Secret::new(&*secrets.s3),
+            r2_bucket_name: BUCKET.into(),
+            r2_endpoint: Some(addresses.s3.clone()),
+        },
+        modal: config::Modal {
+            modal_endpoint_url: addresses.modal.clone(),
+            modal_key: Secret::new("kiln-dev"),
+            modal_secret: Secret::new(&*secrets.modal),
+        },
+        public: config::Public { public_url: Some(addresses.api.clone()), callback_url: None },
+        webhook: config::Webhook { internal_webhook_secret: Secret::new(&*secrets.webhook) },
+        strictness: Strictness { insecure_dev: true },
+    }
+}

@@ -1,0 +1,111 @@
+//! Serving HTTP/1 with a clock on everything: `axum::serve` never closes idle or trickling sockets.
+
+pub mod problem;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::clock;
+use problem::Problem;
+
+/// A request's head must be here by then, and an idle connection is closed after it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two pieces of a body no more time may pass.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests in progress may go on so long after the stop.
+const GRACE: Duration = Duration::from_secs(25);
+/// Connections that are open at once.
+const MAX_CONNECTIONS: usize = 4096;
+/// Largest head: request line and headers.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// What `/readyz` asks: `Ok`, or a sentence that says what is missing.
+pub trait Ready: Clone + Send + Sync + 'static {
+    /// Whether the role can do its work now.
+    fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// `/livez` and `/readyz`, the same for every role.
+pub fn health<R: Ready>(role: R) -> Router {
+    let readyz = move || {
+        let role = role.clone();
+        async move {
+            match role.ready().await {
+                Ok(()) => "ready\n".into_response(),
+                Err(reason) => Problem::unavailable("not_ready", &reason).into_response(),
+            }
+        }
+    };
+    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(readyz))
+}
+
+/// Serves until `stop`, then lets requests in progress finish.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let router = router
+        .fallback(|| async { Problem::not_found("there is nothing at this address") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(middleware::from_fn(name_request));
+    let service = TowerToHyperService::new(router);
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    loop {
+        let (socket, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service.clone()));
+        tokio::spawn(async move {
+            // A connection that breaks off is the client's business.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still in progress after {} s and are cut", GRACE.as_secs());
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                let _ = socket.set_nodelay(true);
+                return (socket, place);
+            }
+            // Out of file descriptors, or a connection that was gone before it was taken: both pass.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Gives every request a name, which problems repeat and the log can be searched for.
+async fn name_request(request: Request, next: Next) -> Result<Response, Infallible> {
+    let id = clock::new_id().to_string();
+    let response = next.run(request).await;
+    Ok(problem::finish(response, &id))
+}

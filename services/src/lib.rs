@@ -1,0 +1,36 @@
+//! The program `kiln`: its roles, and what they share.
+//!
+//! Roles (`api`, `worker`, `webhook`, `projector`) never import each other; `roles` starts them. Nothing here spells a
+//! subject, acknowledges a message or decides about a job: that is done in `nats` and `events`.
+
+pub mod api;
+pub mod audio;
+pub mod bucket;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+#[cfg(feature = "dev")]
+pub mod dev;
+pub mod film;
+pub mod guard;
+pub mod http;
+pub mod modal;
+pub mod probe;
+pub mod projector;
+pub mod render;
+pub mod roles;
+pub mod webhook;
+pub mod worker;
+
+/// An error and everything below it, on one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        below = error.source();
+    }
+    events::clean(&text, 1000)
+}

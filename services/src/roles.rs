@@ -1,0 +1,268 @@
+//! How each role is started: its settings, its connections, its listener. The caller owns the socket and the stop.
+
+use anyhow::Context as _;
+use axum::Router;
+use clap::Args;
+use events::Policy;
+use nats::{Bus, Jobs, Log, Login, Settings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::bucket::Bucket;
+use crate::config::{self, Listen, Strictness};
+use crate::http::{self, Ready};
+use crate::webhook::Webhook;
+use crate::worker::Worker;
+use crate::{modal, projector};
+
+/// Settings of `kiln api`.
+#[derive(Args, Clone, Debug)]
+pub struct ApiArgs {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    #[command(flatten)]
+    pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) bucket: config::Bucket,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// Settings of `kiln webhook`.
+#[derive(Args, Clone, Debug)]
+pub struct WebhookArgs {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    #[command(flatten)]
+    pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) bucket: config::Bucket,
+    #[command(flatten)]
+    pub(crate) webhook: config::Webhook,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// Settings of `kiln worker`.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) bucket: config::Bucket,
+    #[command(flatten)]
+    pub(crate) modal: config::Modal,
+    #[command(flatten)]
+    pub(crate) public: config::Public,
+    #[command(flatten)]
+    pub(crate) webhook: config::Webhook,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// Settings of `kiln projector`.
+#[derive(Args, Clone, Debug)]
+pub struct ProjectorArgs {
+    #[command(flatten)]
+    pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// Settings of `kiln serve`: all four roles in one process.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    #[command(flatten)]
+    pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) bucket: config::Bucket,
+    #[command(flatten)]
+    pub(crate) modal: config::Modal,
+    #[command(flatten)]
+    pub(crate) public: config::Public,
+    #[command(flatten)]
+    pub(crate) webhook: config::Webhook,
+    #[command(flatten)]
+    pub(crate) strictness: Strictness,
+}
+
+/// Settings of `kiln provision`.
+#[derive(Args, Clone, Debug)]
+pub struct ProvisionArgs {
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Copies of each stream: 1, or 3 on a cluster
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: Option<u8>,
+    /// Renders in flight at once, over all workers
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    max_renders: Option<u32>,
+    /// Days after which a job ages out of the log
+    #[arg(long)]
+    max_age_days: Option<u32>,
+    /// Largest size of the log, in bytes
+    #[arg(long)]
+    max_bytes: Option<u64>,
+    #[command(flatten)]
+    nats: config::Nats,
+    #[command(flatten)]
+    bucket: config::Bucket,
+}
+
+/// Connects to NATS under a role's name.
+pub async fn connect(config: &config::Nats, role: &str) -> Result<Bus, nats::Error> {
+    let login = match (&config.nats_creds, &config.nats_nkey, &config.nats_user) {
+        (Some(file), _, _) => Login::Credentials(file.clone()),
+        (None, Some(seed), _) => Login::Nkey(seed.clone()),
+        (None, None, Some(user)) => {
+            let password = config.nats_password.clone().unwrap_or_else(|| String::new().into());
+            Login::Password(user.clone(), password)
+        }
+        (None, None, None) => Login::None,
+    };
+    let settings = Settings { login, ca: config.nats_ca.clone(), ..Settings::new(&config.nats_url, role) };
+    Bus::connect(&settings).await
+}
+
+/// A readiness that asks for the connection and the topology.
+#[derive(Clone)]
+struct NatsReady(Bus);
+
+impl Ready for NatsReady {
+    async fn ready(&self) -> Result<(), String> {
+        if !self.0.is_connected() {
+            return Err("NATS cannot be reached".into());
+        }
+        match nats::topology::drift(&self.0).await {
+            Ok(changes) if changes.is_empty() => Ok(()),
+            Ok(changes) => Err(format!("{}; run `kiln provision`", changes[0])),
+            Err(error) => Err(format!("NATS does not tell its topology: {}", crate::chain(&error))),
+        }
+    }
+}
+
+/// The api's routes.
+async fn api_router(nats: &config::Nats, bucket: &config::Bucket) -> anyhow::Result<Router> {
+    let bus = connect(nats, "api").await?;
+    let jobs = Jobs::new(bus.clone());
+    Ok(Api::new(Log::new(bus), jobs, Bucket::new(bucket)?).router())
+}
+
+/// The webhook's routes.
+async fn webhook_router(
+    nats: &config::Nats,
+    bucket: &config::Bucket,
+    webhook: &config::Webhook,
+) -> anyhow::Result<Router> {
+    let bus = connect(nats, "webhook").await?;
+    Ok(Webhook::new(Log::new(bus), Bucket::new(bucket)?, webhook.roots()?).router())
+}
+
+/// Serves a router with the health of the connection beside it, and says where.
+async fn serve(args: &Listen, nats: &config::Nats, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = bind(args).await?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let health = http::health(NatsReady(connect(nats, "health").await?));
+    http::serve(listener, router.merge(health), stop).await;
+    Ok(())
+}
+
+/// The listener that was asked for; a taken port is an error that names it.
+pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
+    let address = args.listen;
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is the port in use? choose another with --listen or KILN_LISTEN")
+    })
+}
+
+/// `kiln api`
+pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let router = api_router(&args.nats, &args.bucket).await?;
+    serve(&args.listen, &args.nats, router, stop).await
+}
+
+/// `kiln webhook`
+pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let router = webhook_router(&args.nats, &args.bucket, &args.webhook).await?;
+    serve(&args.listen, &args.nats, router, stop).await
+}
+
+/// `kiln worker`
+pub async fn worker(args: &WorkerArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let worker = Worker::new(
+        Log::new(connect(&args.nats, "worker").await?),
+        Bucket::new(&args.bucket)?,
+        modal::Client::new(&args.modal)?,
+        args.webhook.roots()?,
+        &args.public.callback(args.strictness)?,
+        Policy::default(),
+    );
+    worker.run(stop).await;
+    Ok(())
+}
+
+/// `kiln projector`
+pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let bus = connect(&args.nats, "projector").await?;
+    projector::run(&bus, stop).await;
+    Ok(())
+}
+
+/// `kiln serve`: the four roles side by side, one listener; the first one to end stops the rest.
+pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: CancellationToken) -> anyhow::Result<()> {
+    let ServeArgs { listen, nats, bucket, modal, public, webhook, strictness } = args.clone();
+    let worker_args =
+        WorkerArgs { nats: nats.clone(), bucket: bucket.clone(), modal, public, webhook: webhook.clone(), strictness };
+    let projector_args = ProjectorArgs { nats: nats.clone(), strictness };
+    let router = api_router(&nats, &bucket).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
+    let health = http::health(NatsReady(connect(&nats, "health").await?));
+    let listener = match listener {
+        Some(listener) => listener,
+        None => bind(&listen).await?,
+    };
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let mut roles = tokio::task::JoinSet::new();
+    let token = stop.clone();
+    roles.spawn(async move {
+        http::serve(listener, router.merge(health), token).await;
+        anyhow::Ok(())
+    });
+    let token = stop.clone();
+    roles.spawn(async move { worker(&worker_args, token).await });
+    let token = stop.clone();
+    roles.spawn(async move { projector(&projector_args, token).await });
+    let mut result = Ok(());
+    while let Some(ended) = roles.join_next().await {
+        stop.cancel();
+        result = result.and(ended.context("a role panicked").flatten());
+    }
+    result
+}
+
+/// `kiln provision`
+pub async fn provision(args: &ProvisionArgs) -> anyhow::Result<String> {
+    let bus = connect(&args.nats, "operator").await?;
+    let tunables = nats::topology::Tunables {
+        replicas: args.replicas,
+        max_renders: args.max_renders,
+        max_age: args.max_age_days.map(|days| std::time::Duration::from_hours(24 * u64::from(days))),
+        max_bytes: args.max_bytes,
+    };
+    let changes = if args.dry_run {
+        nats::topology::plan(&bus, &tunables).await?
+    } else {
+        nats::topology::provision(&bus, &tunables).await?
+    };
+    let mut report: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    if !args.dry_run && Bucket::new(&args.bucket)?.provision().await? {
+        report.push(format!("bucket `{}` made", args.bucket.r2_bucket_name));
+    }
+    if report.is_empty() {
+        report.push("everything is as declared".into());
+    }
+    Ok(report.join("\n"))
+}

@@ -1,0 +1,95 @@
+//! The role `webhook`: claims, progress and ends, from machines that we do not own.
+//!
+//! Every request carries a capability for one attempt of one job. It is verified before anything is read or asked, and
+//! whatever is wrong with it gives the same 401. A 200 is given only for what is in the log.
+
+mod claim;
+mod complete;
+mod progress;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, header};
+use axum::routing::{patch, post};
+use events::capability::{Grant, Roots};
+use events::{JobId, Rejection, Status};
+use serde::de::DeserializeOwned;
+
+use crate::bucket::Bucket;
+use crate::clock;
+use crate::http::problem::Problem;
+
+/// Largest body of a callback.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What the role holds: the log, the bucket's keys (it signs the addresses that a claim gives), the capability's roots.
+#[derive(Clone)]
+pub struct Webhook {
+    log: nats::Log,
+    bucket: Bucket,
+    roots: Arc<Roots>,
+    reports: Arc<progress::Reports>,
+}
+
+impl Webhook {
+    /// The role, ready to serve.
+    pub fn new(log: nats::Log, bucket: Bucket, roots: Roots) -> Self {
+        Self { log, bucket, roots: Arc::new(roots), reports: Arc::default() }
+    }
+
+    /// Its routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/api/render/{job}/claim", post(claim::claim))
+            .route("/api/render/{job}", patch(progress::progress))
+            .route("/api/webhooks/worker", post(complete::complete))
+            .with_state(self)
+    }
+
+    /// The attempt that the header's capability is for. Nothing else of the request is looked at.
+    fn grant(&self, headers: &HeaderMap) -> Result<Grant, Problem> {
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let capability = header.and_then(|value| value.strip_prefix("Bearer "));
+        capability
+            .and_then(|capability| self.roots.verify(capability, clock::now()).ok())
+            .ok_or_else(Problem::unauthorized)
+    }
+
+    /// The same, for a job that stands in the path.
+    fn grant_for(&self, headers: &HeaderMap, job: &str) -> Result<Grant, Problem> {
+        let grant = self.grant(headers)?;
+        if JobId::parse(job) == Ok(grant.job) { Ok(grant) } else { Err(Problem::unauthorized()) }
+    }
+}
+
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let bytes = to_bytes(body, MAX_BODY)
+        .await
+        .map_err(|_| Problem::too_large("the body is longer than 64 KiB, or broke off"))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::bad_request(format!("the body is not the documented JSON (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// Anything but a clear answer from the log or the store: the sender must try again.
+fn unknown(grant: &Grant, error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::warn!(job.id = %grant.job, job.attempt = %grant.attempt, error = crate::chain(error), "a callback could not be taken");
+    Problem::unavailable("try_again", "kiln cannot take this now; send it again")
+}
+
+/// What a refusal by the domain means to a container.
+fn refused(rejection: Rejection) -> Problem {
+    match rejection {
+        Rejection::NoSuchJob => Problem::not_found("there is no such job"),
+        Rejection::Over => Problem::gone("over", "this attempt is over; stop"),
+        Rejection::ClaimedElsewhere => Problem::conflict("claimed_elsewhere", "another container has this attempt"),
+        Rejection::Ended(status) => ended(status),
+        Rejection::RequestedOtherwise | Rejection::AlreadyKnown => Problem::conflict("conflict", rejection.to_string()),
+    }
+}
+
+fn ended(status: Status) -> Problem {
+    Problem::conflict("ended", format!("the job has ended: `{status}`"))
+}

@@ -1,0 +1,85 @@
+//! `POST /api/render/{job}/claim`: the container's first act, before it loads anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use events::capability::Grant;
+use events::event::{Progressed, Started, is_call_id};
+use events::spec::Audio;
+use events::wire::callback::{ClaimAnswer, ClaimBody};
+use events::{Command, Job, Rejection, key, stage};
+
+use super::{Webhook, read, refused, unknown};
+use crate::clock;
+use crate::http::problem::Problem;
+
+/// How long the audio's address lasts.
+const AUDIO_LIFETIME: Duration = Duration::from_hours(1);
+/// How long the video's address lasts: as long as a render may take.
+const UPLOAD_LIFETIME: Duration = Duration::from_hours(24);
+
+pub(super) async fn claim(
+    State(role): State<Webhook>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ClaimAnswer>, Problem> {
+    let grant = role.grant_for(&headers, &job)?;
+    let body: ClaimBody = read(body).await?;
+    let started = Started { call_id: body.call_id, input_id: body.input_id };
+    if !is_call_id(&started.call_id) || ![&started.input_id, &body.task_id].iter().all(|id| is_name(id)) {
+        return Err(Problem::field("/callId", "must be 1 to 128 printable characters, like inputId and taskId"));
+    }
+    let claimed = role.log.record(grant.job, Command::Claim(grant.attempt, started), clock::now()).await;
+    let recorded = claimed.map_err(|error| unknown(&grant, &error))?;
+    let job = match (recorded.refused, recorded.job) {
+        (None | Some(Rejection::AlreadyKnown), job) => job,
+        (Some(Rejection::Ended(_)), _) => return Err(Problem::gone("over", "the job has ended; stop")),
+        (Some(rejection), _) => return Err(refused(rejection)),
+    };
+    tracing::info!(job.id = %grant.job, job.attempt = %grant.attempt, "a container took the attempt");
+    role.reports.take_over(grant.job, grant.attempt, &body.task_id);
+    let report = Progressed {
+        stage: Some("starting".into()),
+        task_id: Some(body.task_id).filter(|id| !id.is_empty()),
+        ..Progressed::new(grant.attempt, stage::DISPATCHED.1)
+    };
+    role.reports.publish(&role.log, grant.job, report).await;
+    role.addresses(&grant, &job).await.map(Json)
+}
+
+fn is_name(text: &str) -> bool {
+    text.is_empty() || is_call_id(text)
+}
+
+impl Webhook {
+    /// Fresh addresses for the attempt's audio and video.
+    async fn addresses(&self, grant: &Grant, job: &Job) -> Result<ClaimAnswer, Problem> {
+        let spec = job.spec().ok_or_else(|| Problem::gone("over", "the job's request cannot be read; stop"))?;
+        let Audio::Stored { key: audio, sha256, size_bytes } = &spec.audio else {
+            return Err(Problem::gone("over", "the job's audio was never stored; stop"));
+        };
+        let upload_key = key::output(grant.job, grant.attempt);
+        let signed = futures_util::try_join!(
+            self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME),
+            self.bucket.sign_put(&upload_key, UPLOAD_LIFETIME)
+        );
+        let (audio_url, upload_url) = signed.map_err(|error| unknown(grant, &error))?;
+        Ok(ClaimAnswer {
+            attempt: grant.attempt,
+            audio_url,
+            audio_ext: audio.extension().to_owned(),
+            audio_sha256: sha256.clone(),
+            audio_size_bytes: *size_bytes,
+            upload_url,
+            upload_headers: BTreeMap::new(),
+            upload_key,
+            expires_at: clock::now() + AUDIO_LIFETIME,
+            config: spec.config(),
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! The role `worker`: one shepherd per job in flight, from its request to its end.
+//!
+//! A job's message stays un-acknowledged while its shepherd lives, so the consumer's `max_ack_pending` caps the renders in
+//! flight over all workers, and a worker that dies is replaced. All judgement is in `events`; here it is only performed.
+
+mod circuit;
+mod dispatch;
+mod hints;
+mod shepherd;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::Policy;
+use events::capability::Roots;
+use nats::topology::{RENDER, WORKER};
+use nats::{Consumer, Log};
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::Bucket;
+use crate::modal;
+use circuit::Circuit;
+use hints::Hints;
+
+/// Jobs that one worker holds at most; over all workers the consumer's `max_ack_pending` is the limit.
+const MAX_HELD: usize = 1000;
+
+/// What the role holds.
+#[derive(Clone)]
+pub struct Worker {
+    log: Log,
+    bucket: Bucket,
+    modal: modal::Client,
+    roots: Arc<Roots>,
+    /// The webhook role's public address.
+    callback_url: Arc<str>,
+    policy: Arc<Policy>,
+    circuit: Arc<Circuit>,
+    hints: Arc<Hints>,
+}
+
+impl Worker {
+    /// The role, ready to run.
+    pub fn new(log: Log, bucket: Bucket, modal: modal::Client, roots: Roots, callback_url: &str, policy: Policy) -> Self {
+        Self {
+            log,
+            bucket,
+            modal,
+            roots: Arc::new(roots),
+            callback_url: callback_url.into(),
+            policy: Arc::new(policy),
+            circuit: Arc::default(),
+            hints: Arc::default(),
+        }
+    }
+
+    /// Runs until `stop`; then every job that is held is handed back at once, so that another worker takes over.
+    pub async fn run(self, stop: CancellationToken) {
+        let bus = self.log.bus().clone();
+        let consumer = Consumer { stream: RENDER, name: WORKER, concurrency: MAX_HELD, grace: Duration::ZERO };
+        let listening = hints::listen(&bus, &self.hints, &stop);
+        let shepherding = consumer.run(&bus, stop.clone(), |delivery| self.clone().shepherd(delivery));
+        tokio::join!(listening, shepherding);
+        bus.flush().await;
+    }
+}

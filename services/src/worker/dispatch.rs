@@ -1,0 +1,92 @@
+//! One submit: the audio is looked for, addresses are signed, Modal is asked.
+
+use std::time::Duration;
+
+use events::capability::Grant;
+use events::event::Progressed;
+use events::seen::SubmitOutcome;
+use events::spec::Audio;
+use events::wire::dispatch::SubmitBody;
+use events::{Attempt, Code, Failure, Job, JobId, Spec, key, stage};
+
+use super::Worker;
+use crate::{bucket, clock};
+
+/// How long the audio's address lasts; a claim gives a fresh one.
+const AUDIO_LIFETIME: Duration = Duration::from_hours(1);
+/// How much longer than the job's total deadline its callbacks are taken, and the video's address lasts.
+const SLACK: Duration = Duration::from_hours(24);
+
+impl Worker {
+    /// Asks Modal to take an attempt. Nothing here spends an attempt by itself.
+    pub(super) async fn dispatch(&self, id: JobId, job: &Job, n: Attempt) -> SubmitOutcome {
+        let Some(spec) = job.spec() else {
+            return SubmitOutcome::Refused(Code::InvalidRequest.into());
+        };
+        self.stage(id, n, stage::RESOLVING_AUDIO).await;
+        let Audio::Stored { key: audio, .. } = &spec.audio else {
+            return SubmitOutcome::Refused(Failure::new(Code::AudioUrlRefused, "audio by URL is not allowed here"));
+        };
+        match self.bucket.head(&audio.to_string()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return SubmitOutcome::Refused(Code::AudioMissing.into()),
+            Err(error) => return self.later(id, n, &error),
+        }
+        self.stage(id, n, stage::GENERATING_URL).await;
+        let body = match self.body(id, spec, audio, n).await {
+            Ok(body) => body,
+            Err(error) => return self.later(id, n, &error),
+        };
+        self.stage(id, n, stage::DISPATCHING).await;
+        let outcome = self.modal.submit(&body).await;
+        self.circuit.note(&outcome);
+        tracing::info!(job.id = %id, job.attempt = %n, outcome = name(&outcome), "dispatched");
+        outcome
+    }
+
+    async fn body(
+        &self,
+        id: JobId,
+        spec: &Spec,
+        audio: &events::AudioKey,
+        n: Attempt,
+    ) -> Result<SubmitBody, bucket::Error> {
+        let upload_key = key::output(id, n);
+        let lifetime = Duration::from_secs(spec.deadline_seconds.into()) + SLACK;
+        let grant = Grant { job: id, attempt: n, expires: clock::now() + lifetime };
+        Ok(SubmitBody {
+            job_id: id,
+            attempt: n,
+            idempotency_key: SubmitBody::idempotency_key(id, n),
+            config: spec.config(),
+            audio_signed_url: self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME).await?,
+            audio_ext: audio.extension().to_owned(),
+            upload_signed_url: self.bucket.sign_put(&upload_key, lifetime).await?,
+            r2_upload_key: upload_key,
+            callback_url: self.callback_url.to_string(),
+            webhook_url: format!("{}/api/webhooks/worker", self.callback_url),
+            webhook_secret: self.roots.mint(&grant),
+            gpu: spec.output_format.needs_gpu(),
+        })
+    }
+
+    /// The store is down or slow: no attempt is spent.
+    fn later(&self, id: JobId, n: Attempt, error: &bucket::Error) -> SubmitOutcome {
+        tracing::warn!(job.id = %id, job.attempt = %n, error = crate::chain(error), "not dispatched yet");
+        SubmitOutcome::RetryAfter(clock::now() + self.policy.pause(3))
+    }
+
+    async fn stage(&self, id: JobId, n: Attempt, (stage, progress): (&str, u8)) {
+        self.log.report(id, Progressed { stage: Some(stage.into()), ..Progressed::new(n, progress) }).await;
+    }
+}
+
+fn name(outcome: &SubmitOutcome) -> &'static str {
+    match outcome {
+        SubmitOutcome::Accepted(_) => "accepted",
+        SubmitOutcome::Refused(_) => "refused",
+        SubmitOutcome::RetryAfter(_) => "retry after",
+        SubmitOutcome::Misconfigured => "misconfigured",
+        SubmitOutcome::Unknown => "unknown",
+    }
+}

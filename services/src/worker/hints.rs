@@ -1,0 +1,98 @@
+//! Wake-up hints: one subscription for all shepherds. There is no truth in a hint; whoever gets one loads the job.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use events::{Attempt, Event, JobId, Timestamp, subject};
+use futures_util::StreamExt;
+use nats::Bus;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+
+/// Before the subscription is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The last sign of life of an attempt that was heard here.
+type Heard = Option<(Attempt, Timestamp)>;
+
+/// Who waits for news of which job.
+#[derive(Default)]
+pub(super) struct Hints(Mutex<HashMap<JobId, watch::Sender<Heard>>>);
+
+/// A shepherd's ear; it closes when it is dropped.
+pub(super) struct Hint {
+    hints: Arc<Hints>,
+    job: JobId,
+    receiver: watch::Receiver<Heard>,
+}
+
+impl Hints {
+    pub(super) fn subscribe(self: &Arc<Self>, job: JobId) -> Hint {
+        let receiver = self.lock().entry(job).or_insert_with(|| watch::channel(None).0).subscribe();
+        Hint { hints: Arc::clone(self), job, receiver }
+    }
+
+    fn tell(&self, job: JobId, event: &Event) {
+        if let Some(sender) = self.lock().get(&job) {
+            sender.send_if_modified(|heard| match event {
+                // A sign of life is noted and wakes nobody: it only moves the next deadline.
+                Event::Progressed(report) => {
+                    if report.waiting_for.is_none() {
+                        *heard = Some((report.attempt, clock::now()));
+                    }
+                    false
+                }
+                _ => true,
+            });
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, watch::Sender<Heard>>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Hint {
+    /// Returns when there was news since the last time.
+    pub(super) async fn changed(&mut self) {
+        if self.receiver.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The last sign of life that was heard.
+    pub(super) fn heard(&self) -> Heard {
+        *self.receiver.borrow()
+    }
+}
+
+impl Drop for Hint {
+    fn drop(&mut self) {
+        let mut all = self.hints.lock();
+        if all.get(&self.job).is_some_and(|sender| sender.receiver_count() <= 1) {
+            all.remove(&self.job);
+        }
+    }
+}
+
+/// Passes on what is published about jobs that are held here. Without it everything works, only later.
+pub(super) async fn listen(bus: &Bus, hints: &Hints, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match bus.client().subscribe(subject::ALL).await {
+            Ok(mut news) => {
+                while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {
+                    if let Some((job, event)) = Event::read(&message.subject, &message.payload) {
+                        hints.tell(job, &event);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there are no wake-up hints; jobs are looked at on their own time");
+                let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The loop that takes a job to its end.
+
+use events::event::Progressed;
+use events::seen::CallReport;
+use events::{Attempt, Command, Job, JobId, Rejection, Seen, Step, WaitingFor, key, next_step};
+use nats::{Delivery, Verdict};
+
+use super::Worker;
+use crate::bucket::Object;
+use crate::clock;
+
+impl Worker {
+    /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
+    pub(super) async fn shepherd(self, delivery: Delivery) -> Verdict {
+        let Some((id, _)) = delivery.recorded() else {
+            return Verdict::Poison("the subject is no job's".into());
+        };
+        let mut hint = self.hints.subscribe(id);
+        let mut seen = Seen::new(id, delivery.deliveries == 1);
+        let mut told = None;
+        loop {
+            let job = match self.log.load(id).await {
+                Ok(job) => job,
+                Err(error) => {
+                    tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not tell of the job");
+                    tokio::time::sleep(self.policy.repeat).await;
+                    continue;
+                }
+            };
+            seen.circuit_until = self.circuit.open_until();
+            seen.heard = hint.heard();
+            match next_step(&job, &seen, clock::now(), &self.policy) {
+                Step::Dispatch(n) => {
+                    let outcome = self.dispatch(id, &job, n).await;
+                    seen.submitted(n, clock::now(), outcome);
+                }
+                Step::Record(command) => self.record(id, command, &mut seen).await,
+                Step::Ask(n, call) => {
+                    let report = self.modal.status(&call).await.unwrap_or(CallReport::Unreachable);
+                    tracing::info!(job.id = %id, job.attempt = %n, ?report, "a silent render was asked about");
+                    seen.answered(n, clock::now(), report);
+                }
+                Step::Look(n) => {
+                    let found = self.look(id, &job, n).await;
+                    seen.looked(n, clock::now(), found);
+                }
+                Step::Stop(n) => {
+                    let stopped = self.modal.cancel(id, n, job.calls(n)).await;
+                    tracing::info!(job.id = %id, job.attempt = %n, confirmed = stopped.is_ok(), "an attempt is stopped");
+                    seen.stopped(n, clock::now(), stopped.is_ok());
+                }
+                Step::Wait { until, waiting_for } => {
+                    self.tell(id, &job, waiting_for, until, &mut told).await;
+                    let pause = until.since(clock::now()).max(std::time::Duration::from_millis(1));
+                    tokio::select! {
+                        () = hint.changed() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+                Step::Done => return Verdict::Done,
+            }
+        }
+    }
+
+    /// Appends what was decided. Whatever comes of it, the job is loaded next and everything is decided again.
+    async fn record(&self, id: JobId, command: Command, seen: &mut Seen) {
+        match self.log.record(id, command, clock::now()).await {
+            Ok(recorded) => match recorded.refused {
+                None => tracing::info!(job.id = %id, message.seq = recorded.job.seq, "recorded"),
+                Some(Rejection::AlreadyKnown) => {}
+                Some(rejection) => tracing::info!(job.id = %id, %rejection, "not recorded"),
+            },
+            Err(nats::Error::Occupied(_)) => seen.is_unwritable = true,
+            Err(error) => {
+                tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not take the fact");
+                tokio::time::sleep(self.policy.repeat).await;
+            }
+        }
+    }
+
+    /// Whether the attempt's video is in the bucket, and younger than the attempt: a bad file of an old one does not count.
+    async fn look(&self, id: JobId, job: &Job, n: Attempt) -> Option<Option<events::event::Output>> {
+        let key = key::output(id, n);
+        let began = job.facts(n).and_then(events::job::AttemptFacts::began_at);
+        match self.bucket.head(&key).await {
+            Ok(object) => {
+                // Stores tell whole seconds.
+                let is_its_own = |object: &Object| {
+                    began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms())
+                };
+                let object = object.filter(|object| object.size_bytes > 0 && is_its_own(object));
+                Some(object.map(|object| events::event::Output::video(key, object.size_bytes)))
+            }
+            Err(error) => {
+                tracing::warn!(job.id = %id, job.attempt = %n, error = crate::chain(&error), "the bucket did not tell of the video");
+                None
+            }
+        }
+    }
+
+    /// Publishes what the job waits for, once per reason, so that a poll can say it.
+    async fn tell(
+        &self,
+        id: JobId,
+        job: &Job,
+        waiting_for: WaitingFor,
+        until: events::Timestamp,
+        told: &mut Option<(Attempt, WaitingFor)>,
+    ) {
+        let n = job.current_attempt();
+        let is_evident = job.waiting_for() == Some(waiting_for);
+        if job.ended.is_some() || is_evident && told.is_none() || *told == Some((n, waiting_for)) {
+            return;
+        }
+        *told = Some((n, waiting_for));
+        let report = Progressed { waiting_for: Some(waiting_for), until: Some(until), ..Progressed::new(n, 0) };
+        self.log.report(id, report).await;
+    }
+}
