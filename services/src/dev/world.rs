@@ -126,7 +126,8 @@ impl World {
             ready = ready => ready?,
             ended = first(&mut roles) => ended?,
         }
-        let world = Self { addresses, data: data.clone(), nats, roles, parts: served, stop_roles, stop_parts, _lock: lock };
+        let world =
+            Self { addresses, data: data.clone(), nats, roles, parts: served, stop_roles, stop_parts, _lock: lock };
         fs::write(data.join("dev.json"), serde_json::to_vec_pretty(&world.addresses)?)?;
         Ok(world)
     }
