@@ -85,7 +85,8 @@ fn live(job: &Job) -> Result<(), Rejection> {
 /// What only the current attempt may do: it is not over, and no later one has begun.
 fn current(job: &Job, n: Attempt) -> Result<(), Rejection> {
     live(job)?;
-    if n == job.current_attempt() { Ok(()) } else { Err(Rejection::Over) }
+    let is_over = job.facts(n).is_some_and(|facts| facts.failed.is_some());
+    if n == job.current_attempt() && !is_over { Ok(()) } else { Err(Rejection::Over) }
 }
 
 /// A `dispatched` that comes after its own attempt's claim tells nothing that is needed, and is not written.

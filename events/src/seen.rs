@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Dispatched, Output};
-use crate::{Attempt, Failure, JobId, Timestamp};
+use crate::{Attempt, Failure, Job, JobId, Timestamp};
 
 /// What this worker did and heard, beyond what the log says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ pub struct Answer {
     pub attempt: Attempt,
     /// When it answered.
     pub at: Timestamp,
-    /// How often it was asked since the last sign of life.
+    /// How often in a row it said so, since the last sign of life.
     pub asks: u32,
     /// What it said.
     pub report: CallReport,
@@ -104,13 +104,15 @@ pub struct Look {
 }
 
 /// An attempt to stop an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stop {
     /// When it was last tried.
     pub at: Timestamp,
     /// How often.
     pub tries: u32,
-    /// Whether the provider confirmed that nothing of the attempt runs.
+    /// The calls that were named. A call that became known later was not stopped.
+    pub calls: Vec<String>,
+    /// Whether the provider confirmed that none of them runs.
     pub is_confirmed: bool,
 }
 
@@ -140,32 +142,60 @@ impl Seen {
             Submit {
                 first_at: before.as_ref().map_or(at, |submit| submit.first_at),
                 at,
-                tries: before.map_or(0, |submit| submit.tries) + 1,
+                tries: before.map_or(0, |submit| submit.tries).saturating_add(1),
                 is_doubtful: was_unknown || outcome == SubmitOutcome::Unknown,
                 outcome,
             },
         );
     }
 
-    /// Notes the provider's answer about a call.
-    pub fn answered(&mut self, n: Attempt, at: Timestamp, report: CallReport) {
-        let before = self.answer.as_ref().filter(|answer| answer.attempt == n);
-        let is_since_news = self.heard.is_none_or(|(_, heard)| before.is_some_and(|answer| answer.at >= heard));
-        let asks = before.filter(|_| is_since_news).map_or(0, |answer| answer.asks) + 1;
+    /// Notes the provider's answer about a call. Only equal answers since the attempt's last sign of life are counted
+    /// together: a call that was seen running and is unknown once is not lost yet.
+    pub fn answered(&mut self, job: &Job, n: Attempt, at: Timestamp, report: CallReport) {
+        let sign = self.last_sign(job, n);
+        let is_again = |before: &&Answer| {
+            before.attempt == n
+                && sign.is_none_or(|sign| sign <= before.at)
+                && std::mem::discriminant(&before.report) == std::mem::discriminant(&report)
+        };
+        let asks = self.answer.as_ref().filter(is_again).map_or(0, |answer| answer.asks).saturating_add(1);
         self.answer = Some(Answer { attempt: n, at, asks, report });
+    }
+
+    /// The newest sign of life of an attempt. What a worker reports has a `waitingFor` and is none.
+    pub fn last_sign(&self, job: &Job, n: Attempt) -> Option<Timestamp> {
+        let facts = job.facts(n);
+        let accepted = facts.and_then(|facts| facts.dispatched.as_ref()).map(|fact| fact.time);
+        let claimed = facts.and_then(|facts| facts.started.as_ref()).map(|fact| fact.time);
+        let reported = job.progress_of(n).map(|progress| &progress.latest);
+        let reported = reported.filter(|latest| latest.value.waiting_for.is_none()).map(|latest| latest.time);
+        let heard = self.heard.filter(|(of, _)| *of == n).map(|(_, at)| at);
+        [accepted, claimed, reported, heard].into_iter().flatten().max()
     }
 
     /// Notes a look at the output; `None` means that the bucket did not answer.
     pub fn looked(&mut self, n: Attempt, at: Timestamp, found: Option<Option<Output>>) {
         let before = self.look.as_ref().filter(|look| look.attempt == n && look.found.is_none());
-        let tries = before.map_or(0, |look| look.tries) + 1;
+        let tries = before.map_or(0, |look| look.tries).saturating_add(1);
         self.look = Some(Look { attempt: n, at, tries, found });
     }
 
-    /// Notes an attempt to stop.
-    pub fn stopped(&mut self, n: Attempt, at: Timestamp, is_confirmed: bool) {
-        let tries = self.stops.get(&n).map_or(0, |stop| stop.tries) + 1;
-        self.stops.insert(n, Stop { at, tries, is_confirmed });
+    /// Notes an attempt to stop these calls, as [`crate::Step::Stop`] named them.
+    pub fn stopped(&mut self, n: Attempt, at: Timestamp, calls: Vec<String>, is_confirmed: bool) {
+        let tries = self.stops.get(&n).map_or(0, |stop| stop.tries).saturating_add(1);
+        self.stops.insert(n, Stop { at, tries, calls, is_confirmed });
+    }
+
+    /// Every call of an attempt that is known: to the log, or to this worker alone.
+    pub fn calls(&self, job: &Job, n: Attempt) -> Vec<String> {
+        let mut calls = job.calls(n);
+        if let Some(SubmitOutcome::Accepted(Dispatched { call_id, .. })) =
+            self.submits.get(&n).map(|submit| &submit.outcome)
+            && !calls.contains(call_id)
+        {
+            calls.push(call_id.clone());
+        }
+        calls
     }
 
     /// Whether an earlier submit of this attempt may have been accepted without our hearing of it.

@@ -19,8 +19,8 @@ pub enum Step {
     Ask(Attempt, String),
     /// Look whether this attempt's video is in the bucket.
     Look(Attempt),
-    /// Stop every call of this attempt.
-    Stop(Attempt),
+    /// Stop every call of this attempt that the provider holds, and these in any case.
+    Stop(Attempt, Vec<String>),
     /// Nothing to do until then, or until there is news.
     Wait {
         /// When to ask again at the latest.
@@ -53,7 +53,7 @@ fn after_end(job: &Job, seen: &Seen, now: Timestamp, policy: &Policy) -> Step {
     known
         .chain([job.current_attempt()])
         .filter(|n| may_run(job, seen, *n))
-        .find_map(|n| stop(seen, n, now, policy))
+        .find_map(|n| stop(job, seen, n, now, policy))
         .unwrap_or(Step::Done)
 }
 
@@ -70,16 +70,18 @@ fn may_run(job: &Job, seen: &Seen, n: Attempt) -> bool {
     }
 }
 
-/// The step that stops an attempt; `None` once the provider has confirmed it.
-fn stop(seen: &Seen, n: Attempt, now: Timestamp, policy: &Policy) -> Option<Step> {
-    let Some(tried) = seen.stops.get(&n) else {
-        return Some(Step::Stop(n));
+/// The step that stops an attempt; `None` once the provider has confirmed it for every call that is known by now. A call
+/// of a spawner that died is known only when it claims, and that may be after the attempt was stopped.
+fn stop(job: &Job, seen: &Seen, n: Attempt, now: Timestamp, policy: &Policy) -> Option<Step> {
+    let calls = seen.calls(job, n);
+    let Some(tried) = seen.stops.get(&n).filter(|tried| calls.iter().all(|call| tried.calls.contains(call))) else {
+        return Some(Step::Stop(n, calls));
     };
     if tried.is_confirmed {
         return None;
     }
     let until = tried.at + policy.pause(tried.tries);
-    Some(if now < until { Step::Wait { until, waiting_for: WaitingFor::Modal } } else { Step::Stop(n) })
+    Some(if now < until { Step::Wait { until, waiting_for: WaitingFor::Modal } } else { Step::Stop(n, calls) })
 }
 
 /// A live job with a readable request, seen at one moment.
@@ -112,9 +114,8 @@ impl Situation<'_> {
     /// The failure to end with, if there is no further attempt to be had.
     fn spent(&self) -> Option<Failure> {
         let failure = &self.job.last_failure()?.value.failure;
-        let is_over = self.job.facts(self.n).is_none_or(|facts| facts.began_at().is_none())
-            && self.job.attempts.values().any(|facts| facts.failed.is_some());
-        let is_last = self.n.get() > self.spec.max_attempts || !failure.retryable;
+        let is_over = self.job.facts(self.n).is_none_or(|facts| facts.began_at().is_none() || facts.failed.is_some());
+        let is_last = self.n.get() > self.spec.max_attempts || !failure.retryable || self.n.get() == Attempt::MAX;
         (is_over && is_last).then(|| failure.clone())
     }
 
@@ -136,13 +137,18 @@ impl Situation<'_> {
     }
 
     fn stopped_then(&self, command: Command) -> Step {
-        let running =
-            if may_run(self.job, self.seen, self.n) { stop(self.seen, self.n, self.now, self.policy) } else { None };
+        let running = if may_run(self.job, self.seen, self.n) {
+            stop(self.job, self.seen, self.n, self.now, self.policy)
+        } else {
+            None
+        };
         running.unwrap_or(Step::Record(command))
     }
 
+    /// Waiting, at most until the deadline; one that is past cuts nothing short any more.
     fn wait(&self, until: Timestamp, waiting_for: WaitingFor) -> Step {
-        Step::Wait { until: self.deadline().map_or(until, |deadline| until.min(deadline)), waiting_for }
+        let deadline = self.deadline().filter(|deadline| self.now < *deadline);
+        Step::Wait { until: deadline.map_or(until, |deadline| until.min(deadline)), waiting_for }
     }
 
     /// `step` once `until` has come, and waiting before.
@@ -180,14 +186,13 @@ impl Situation<'_> {
     }
 
     fn after_submit(&self, submit: &Submit) -> Step {
+        let pause = submit.at + self.policy.pause(submit.tries);
         match &submit.outcome {
             SubmitOutcome::Accepted(dispatched) => {
                 Step::Record(Command::Dispatch(self.n, Dispatched::clone(dispatched)))
             }
-            SubmitOutcome::RetryAfter(moment) => self.dispatch_at(*moment),
-            SubmitOutcome::Misconfigured | SubmitOutcome::Unknown => {
-                self.dispatch_at(submit.at + self.policy.pause(submit.tries))
-            }
+            SubmitOutcome::RetryAfter(moment) => self.dispatch_at(pause.max(*moment)),
+            SubmitOutcome::Misconfigured | SubmitOutcome::Unknown => self.dispatch_at(pause),
             SubmitOutcome::Refused(failure) => self.after_refusal(submit, failure),
         }
     }
@@ -207,7 +212,7 @@ impl Situation<'_> {
 
     /// The provider has the attempt. While there are signs of life, wait; after a silence, find out.
     fn watch(&self, facts: &AttemptFacts) -> Step {
-        let sign = self.last_sign(facts);
+        let sign = self.seen.last_sign(self.job, self.n).unwrap_or(self.now);
         let (deadline, waiting_for) = if facts.started.is_some() {
             (self.policy.silence, WaitingFor::Render)
         } else {
@@ -221,19 +226,6 @@ impl Situation<'_> {
             None => self.ask(),
             Some(answer) => self.after_answer(answer, waiting_for),
         }
-    }
-
-    /// The newest sign of life. What a worker reports has a `waitingFor` and is none.
-    fn last_sign(&self, facts: &AttemptFacts) -> Timestamp {
-        let began = [facts.dispatched.as_ref().map(|fact| fact.time), facts.started.as_ref().map(|fact| fact.time)];
-        let reported = self
-            .job
-            .progress_of(self.n)
-            .map(|progress| &progress.latest)
-            .filter(|latest| latest.value.waiting_for.is_none())
-            .map(|latest| latest.time);
-        let heard = self.seen.heard.filter(|(n, _)| *n == self.n).map(|(_, at)| at);
-        began.into_iter().chain([reported, heard]).flatten().max().unwrap_or(self.now)
     }
 
     /// The call that claimed is asked about if there is one, else the one that was accepted.

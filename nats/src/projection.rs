@@ -18,6 +18,8 @@ use crate::{Bus, Error, Jobs, Log};
 
 /// Messages that are joined at once, if so many are there.
 const BATCH: usize = 512;
+/// How long a batch waits for more: a write costs about as much as a hundred reads.
+const LINGER: Duration = Duration::from_millis(3);
 /// Entries that are written at once.
 pub(crate) const WRITES: usize = 64;
 /// Before a job that could not be written is tried again.
@@ -46,7 +48,8 @@ impl Projection {
 
     async fn run(&self, stream: &str, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
-        while let Some(batch) = stop.run_until_cancelled(puller.batch(BATCH)).await {
+        while let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await {
+            let batch = puller.batch(first, BATCH, LINGER).await;
             self.join_batch(batch).await;
         }
         for delivery in puller.close().await {
@@ -102,10 +105,14 @@ impl Projection {
                 job.join(&self.log.load(id).await?);
             }
             // Nobody asked for it, or nobody can know any more: the request has aged out.
-            if job.requested.is_none() || known == Some(&job) {
+            if job.requested.is_none() {
                 return Ok(false);
             }
-            if self.jobs.replace(id, &Entry::from(job), kept.revision).await?.is_some() {
+            let entry = Entry::from(job);
+            if kept.entry.as_ref() == Some(&entry) {
+                return Ok(false);
+            }
+            if self.jobs.replace(id, &entry, kept.revision).await?.is_some() {
                 return Ok(true);
             }
             kept = self.jobs.of_leader(id).await?;

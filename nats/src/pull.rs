@@ -11,7 +11,7 @@ use bytes::Bytes;
 use events::{Event, JobId, Recorded, Timestamp};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::{Bus, Cause, Error};
 
@@ -43,6 +43,8 @@ pub struct Delivery {
     pub time: Timestamp,
     /// How often it was delivered, this time included. Outages and refusals with a delay count as well.
     pub deliveries: u64,
+    /// What the consumer had still to deliver after this one.
+    pub(crate) pending: u64,
     reply: async_nats::Subject,
 }
 
@@ -59,6 +61,7 @@ impl Delivery {
             seq: info.stream_sequence,
             time: Timestamp::from_unix_ms(unix_ms),
             deliveries: u64::try_from(info.delivered).unwrap_or(1),
+            pending: info.pending,
             subject: message.message.subject.to_string(),
             headers: message.message.headers.unwrap_or_default(),
             payload: message.message.payload,
@@ -118,35 +121,43 @@ impl Puller {
     /// The next message, however long that takes. It may be dropped at any time and called again.
     pub(crate) async fn next(&mut self, room: usize) -> Delivery {
         loop {
-            match self.step(room).await {
-                Ok(Some(delivery)) => {
+            match self.try_next(room).await {
+                Ok(delivery) => {
                     self.is_troubled = false;
                     return delivery;
                 }
-                Ok(None) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_troubled, true) {
                         tracing::warn!(%error, cause = ?std::error::Error::source(&error), "pulling again and again");
                     }
-                    self.session = None;
                     sleep(PAUSE).await;
                 }
             }
         }
     }
 
-    /// The next message and what has come with it, up to so many.
-    pub(crate) async fn batch(&mut self, room: usize) -> Vec<Delivery> {
-        let mut batch = vec![self.next(room).await];
-        while batch.len() < room
-            && let Some(answer) = self.session.as_mut().and_then(|session| session.answers.next().now_or_never())
-        {
-            match answer.map(|answer| self.read(answer)) {
-                Some(Ok(Some(delivery))) => batch.push(delivery),
-                Some(Ok(None)) => {}
-                // The next call finds the same trouble and says so.
-                Some(Err(_)) | None => break,
+    /// The next message, or why there is none; the next call begins anew.
+    pub(crate) async fn try_next(&mut self, room: usize) -> Result<Delivery, Error> {
+        loop {
+            match self.step(room).await {
+                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(None) => {}
+                Err(error) => {
+                    self.session = None;
+                    return Err(error);
+                }
             }
+        }
+    }
+
+    /// A message and what comes within a time after it, up to so many. Not to be dropped, lest they wait for `ack_wait`.
+    pub(crate) async fn batch(&mut self, first: Delivery, room: usize, linger: Duration) -> Vec<Delivery> {
+        let mut batch = vec![first];
+        let end = Instant::now() + linger;
+        while batch.len() < room
+            && let Ok(delivery) = timeout_at(end, self.next(room - batch.len())).await
+        {
+            batch.push(delivery);
         }
         batch
     }

@@ -24,6 +24,7 @@ mod projection;
 mod server;
 mod tool;
 mod topology;
+mod watch;
 
 /// Found, or fetched, once for all tests.
 fn program() -> PathBuf {

@@ -17,6 +17,7 @@ pub mod guard;
 pub mod http;
 pub mod modal;
 pub mod probe;
+pub mod program;
 pub mod projector;
 pub mod render;
 pub mod roles;

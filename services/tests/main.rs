@@ -1,8 +1,13 @@
-//! kiln whole: real processes on free ports, all tests in parallel.
+//! kiln from outside: the real binary, a real nats-server, a real S3 server, a real render; on free ports, in parallel.
 
+mod bad_input;
+mod callbacks;
+mod demo;
 mod gpu;
 mod guard;
+mod life;
 mod render;
 mod s3;
 mod stage;
 mod support;
+mod world;

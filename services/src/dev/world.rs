@@ -113,8 +113,8 @@ impl World {
             modal: url(&ports.gpu)?,
             pid: std::process::id(),
         };
-        let mut parts = JoinSet::new();
-        serve_parts(&mut parts, &options, &secrets, ports.s3, ports.gpu, &stop_parts).await?;
+        let mut served = JoinSet::new();
+        serve_parts(&mut served, &options, &secrets, ports.s3, ports.gpu, &stop_parts).await?;
         let settings = settings(&addresses, nats.monitor_url(), &secrets);
         let bus = roles::connect(&settings.nats, "operator").await?;
         nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
@@ -126,7 +126,8 @@ impl World {
             ready = ready => ready?,
             ended = first(&mut roles) => ended?,
         }
-        let world = Self { addresses, data: data.clone(), nats, roles, parts, stop_roles, stop_parts, _lock: lock };
+        let world =
+            Self { addresses, data: data.clone(), nats, roles, parts: served, stop_roles, stop_parts, _lock: lock };
         fs::write(data.join("dev.json"), serde_json::to_vec_pretty(&world.addresses)?)?;
         Ok(world)
     }

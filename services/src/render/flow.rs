@@ -213,6 +213,8 @@ async fn render(
     film::render(&ffmpeg, config, audio, video, on_progress, stop).await.map_err(|error| match error {
         film::Error::Stopped => Ending::Interrupted,
         film::Error::Audio => Failure::from(Code::AudioUnreadable).into(),
+        film::Error::Settings(error) => Failure::new(Code::InvalidRequest, &error.to_string()).into(),
+        film::Error::Disk(error) => error.into(),
         film::Error::Failed(message) => Failure::new(Code::RenderFailed, &message).into(),
     })
 }

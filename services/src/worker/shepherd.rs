@@ -38,16 +38,16 @@ impl Worker {
                 Step::Ask(n, call) => {
                     let report = self.modal.status(&call).await.unwrap_or(CallReport::Unreachable);
                     tracing::info!(job.id = %id, job.attempt = %n, ?report, "a silent render was asked about");
-                    seen.answered(n, clock::now(), report);
+                    seen.answered(&job, n, clock::now(), report);
                 }
                 Step::Look(n) => {
                     let found = self.look(id, &job, n).await;
                     seen.looked(n, clock::now(), found);
                 }
-                Step::Stop(n) => {
-                    let stopped = self.modal.cancel(id, n, job.calls(n)).await;
+                Step::Stop(n, calls) => {
+                    let stopped = self.modal.cancel(id, n, calls.clone()).await;
                     tracing::info!(job.id = %id, job.attempt = %n, confirmed = stopped.is_ok(), "an attempt is stopped");
-                    seen.stopped(n, clock::now(), stopped.is_ok());
+                    seen.stopped(n, clock::now(), calls, stopped.is_ok());
                 }
                 Step::Wait { until, waiting_for } => {
                     self.tell(id, &job, waiting_for, until, &mut told).await;

@@ -1,0 +1,123 @@
+//! What is wrong is told in one clear sentence, and nothing half-done is left.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::support::kiln;
+use crate::world::TestWorld;
+
+#[tokio::test]
+async fn requests_that_do_not_fit_are_refused_by_name() {
+    let world = TestWorld::start().await;
+    let json = "application/json";
+    let form = "multipart/form-data; boundary=b";
+    let part = |name: &str, body: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{body}\r\n--b--\r\n")
+    };
+    let rows: [(&str, String, u16, &str); 12] = [
+        ("text/plain", "hello".into(), 415, "multipart/form-data"),
+        (json, "{".into(), 400, "JSON"),
+        (json, "{}".into(), 422, "/audio"),
+        (json, r#"{"audio":{"key":"x"},"fsp":60}"#.into(), 400, "fsp"),
+        (json, r#"{"audio":{"key":"../../etc/passwd"}}"#.into(), 422, "/audio/key"),
+        (json, r#"{"audio":{"key":"uploads/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/audio.wav"}}"#.into(), 422, "upload"),
+        (json, r#"{"audio":{"data":"bm90IGF1ZGlv"}}"#.into(), 415, "flac"),
+        (json, r#"{"audio":{"url":"http://127.0.0.1/"}}"#.into(), 422, "/audio/url"),
+        (json, r#"{"audio":{"data":"UklGRg=="},"fps":25}"#.into(), 422, "/fps"),
+        (form, part("audio", ""), 422, "/audio"),
+        (form, part("audio", "#EXTM3U\nfile:///etc/passwd\n"), 415, "flac"),
+        (form, part("request", "{}"), 400, "audio"),
+    ];
+    for (content_type, body, status, word) in rows {
+        let request = world.http.post(world.url("/api/render")).header("content-type", content_type);
+        let response = request.body(body.clone()).send().await.expect("it is answered");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
+        let problem: Value = response.json().await.expect("it is JSON");
+        assert_eq!(problem["status"], status, "{body}: {problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(word)), "{body}: {problem}");
+    }
+    let bucket = world.folder.path().join("data/s3/kiln/renders");
+    let objects = std::fs::read_dir(bucket).map_or(0, Iterator::count);
+    assert_eq!(objects, 0, "a refused request left audio behind");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_jobs_addresses_and_methods_are_problems() {
+    let world = TestWorld::start().await;
+    let rows = [
+        ("GET", "/api/render/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001", 404),
+        ("GET", "/api/render/nonsense", 404),
+        ("DELETE", "/api/render/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001", 404),
+        ("GET", "/api/render/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/events", 404),
+        ("GET", "/nothing", 404),
+        ("PUT", "/api/render", 405),
+    ];
+    for (method, path, status) in rows {
+        let method = method.parse().expect("it is a method");
+        let response = world.http.request(method, world.url(path)).send().await.expect("it is answered");
+        assert_eq!(response.status(), status, "{path}");
+        assert!(response.headers().contains_key("x-request-id"), "{path}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_cannot_work_says_which_setting_is_wrong() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let taken = taken.local_addr().expect("it has an address");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let good = [
+        ("NATS_URL", "nats://127.0.0.1:1"),
+        ("R2_ACCESS_KEY_ID", "a"),
+        ("R2_SECRET_ACCESS_KEY", "canary"),
+        ("R2_BUCKET_NAME", "b"),
+        ("R2_ENDPOINT", "http://127.0.0.1:1"),
+        ("MODAL_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("PUBLIC_URL", "https://kiln.example.com"),
+        ("INTERNAL_WEBHOOK_SECRET", secret),
+    ];
+    let rows: [(&[&str], &str, &str, &str); 8] = [
+        (&["serve"], "R2_BUCKET_NAME", "", "--r2-bucket-name"),
+        (&["worker"], "NATS_URL", "nats://127.0.0.1:1", "127.0.0.1:1"),
+        (&["dev", "--data", "x", "--listen", &taken.to_string()], "NATS_URL", "", &taken.to_string()),
+        (&["worker"], "INTERNAL_WEBHOOK_SECRET", "canary", "INTERNAL_WEBHOOK_SECRET"),
+        (&["worker"], "PUBLIC_URL", "http://kiln.example.com", "PUBLIC_URL"),
+        (&["worker"], "MODAL_ENDPOINT_URL", "https://x.modal.run/submit", "MODAL_ENDPOINT_URL"),
+        (&["worker"], "R2_ENDPOINT", "canary", "R2_ENDPOINT"),
+        (&["probe", "absent.mp4"], "NATS_URL", "", "absent.mp4"),
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (arguments, variable, value, word) in rows {
+        let mut command = Command::new(kiln());
+        command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+        for (name, good) in good {
+            command.env(name, if name == variable { value } else { good });
+        }
+        if value.is_empty() {
+            command.env_remove(variable);
+        }
+        let output = tokio::time::timeout(crate::world::LIMIT, command.output()).await;
+        let output = output.expect("it ends by itself").expect("kiln runs");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?} with {variable}={value}");
+        assert!(log.contains(word), "{arguments:?} with {variable}={value}: {log}");
+        assert!(!log.contains("panicked") && !log.contains("canary"), "{arguments:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_world_in_one_folder_is_refused() {
+    let world = TestWorld::start().await;
+    let data = world.folder.path().join("data");
+    assert!(data.join("dev.json").exists());
+    let command = Command::new(kiln()).args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(&data).output();
+    let output = command.await.expect("kiln runs");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && log.contains("another kiln dev"), "{log}");
+    world.stop().await;
+    assert!(!data.join("dev.json").exists());
+}

@@ -1,0 +1,121 @@
+//! A job's life, from the request to its end.
+
+use std::sync::Arc;
+
+use events::Status;
+use events::wire::client::{Accepted, Poll};
+use kiln::probe;
+
+use crate::support::ffmpeg;
+use crate::world::TestWorld;
+
+#[tokio::test]
+async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
+    let world = TestWorld::start().await;
+    let Accepted { job_id, status, status_url, .. } = world.submit(&world.music(1.0)).await;
+    assert_eq!((status, status_url), (Status::Pending, format!("/api/render/{job_id}")));
+    let dispatched = world.wait_for(job_id, |poll| poll.status != Status::Pending).await;
+    assert!(dispatched.progress >= 30, "{dispatched:?}");
+    let done = world.wait_for_end(job_id).await;
+    assert_eq!((done.status, done.progress, done.stage), (Status::Complete, 100, None), "{:?}", done.error);
+    let result = done.result.expect("a complete job has a result");
+    assert_eq!(result.video_key, Some(format!("renders/{job_id}/output.mp4")));
+    let (url, file) = (done.download_url.expect("it can be downloaded"), world.folder.path().join("video.mp4"));
+    world.client.download(&url, &file, |_| {}).await.expect("the download arrives");
+    probe::check_playable(&ffmpeg(), &file, 1.0).await.expect("the video plays");
+    assert_eq!(std::fs::metadata(&file).map(|file| file.len()).ok(), result.size_bytes);
+    assert_eq!(world.kinds(job_id).await, ["requested", "dispatched", "started", "completed"]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_original_s_poll_reads_the_same_but_for_the_error() {
+    let world = TestWorld::start().await;
+    let job = world.submit(&world.music(30.0)).await.job_id;
+    let get = async |path: String| {
+        let response = world.http.get(world.url(&path)).send().await.expect("it is answered");
+        response.json::<serde_json::Value>().await.expect("it is JSON")
+    };
+    let delete = world.http.delete(world.url(&format!("/api/render/{job}"))).send().await.expect("it is answered");
+    assert_eq!(delete.status(), 200);
+    let (ours, original) = (get(format!("/api/render/{job}")).await, get(format!("/api/audio/jobs/{job}")).await);
+    assert_eq!(ours["status"], "cancelled");
+    assert_eq!(ours, original);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_render_stops_and_stays_cancelled() {
+    let world = TestWorld::start().await;
+    let job = world.submit(&world.music(60.0)).await.job_id;
+    world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
+    let url = world.url(&format!("/api/render/{job}"));
+    let cancelled: Poll =
+        world.http.delete(&url).send().await.expect("it is answered").json().await.expect("it is a poll");
+    assert_eq!(cancelled.status, Status::Cancelled);
+    let again = world.http.delete(&url).send().await.expect("it is answered");
+    assert_eq!(again.status(), 409);
+    let is_rendering = || {
+        let processes = crate::world::processes_of(world.folder.path());
+        processes.iter().any(|line| line.contains("ffmpeg") && line.contains("mp4"))
+    };
+    let started = std::time::Instant::now();
+    while is_rendering() {
+        assert!(started.elapsed() < crate::world::LIMIT, "ffmpeg still runs");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.wait_for_end(job).await.status, Status::Cancelled);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_gives_the_same_job_and_refuses_another_request() {
+    let world = Arc::new(TestWorld::start().await);
+    let audio = std::fs::read(world.music(1.0)).expect("the music is there");
+    let submit = async |audio: Vec<u8>, fps: u32| {
+        let boundary = "b";
+        let mut body = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{{\"fps\":{fps}}}\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"audio\"\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(&audio);
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let request = world
+            .http
+            .post(world.url("/api/render"))
+            .header("content-type", format!("multipart/form-data; boundary={boundary}"))
+            .header("idempotency-key", "one");
+        let response = request.body(body).send().await.expect("it is answered");
+        (response.status().as_u16(), response.json::<serde_json::Value>().await.expect("it is JSON"))
+    };
+    let (first, again) = tokio::join!(submit(audio.clone(), 30), submit(audio.clone(), 30));
+    assert_eq!((first.0, again.0), (202, 202), "{first:?} {again:?}");
+    assert_eq!(first.1["jobId"], again.1["jobId"]);
+    let other = submit(audio, 60).await;
+    assert_eq!((other.0, &other.1["code"]), (422, &"idempotency_key_reused".into()));
+    let job = first.1["jobId"].as_str().expect("it has an id").parse().expect("it is one");
+    assert_eq!(world.wait_for_end(job).await.status, Status::Complete);
+    assert_eq!(world.kinds(job).await, ["requested", "dispatched", "started", "completed"]);
+    Arc::into_inner(world).expect("nobody else has it").stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_log_server_comes_back_and_the_job_goes_on() {
+    let mut world = TestWorld::start().await;
+    let job = world.submit(&world.music(4.0)).await.job_id;
+    world.wait_for_status(job, Status::Processing).await;
+    world.world().nats().kill();
+    world.world().nats().restart().await.expect("it starts again");
+    let started = std::time::Instant::now();
+    let done = loop {
+        match world.client.poll(job).await {
+            Ok(poll) if poll.status.is_final() => break poll,
+            _ => assert!(started.elapsed() < crate::world::LIMIT, "the job did not end"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    assert_eq!(done.status, Status::Complete, "{done:?}");
+    assert_eq!(world.kinds(job).await.iter().filter(|kind| *kind == "dispatched").count(), 1);
+    world.stop().await;
+}

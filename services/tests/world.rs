@@ -1,0 +1,100 @@
+//! A whole kiln on free ports in a folder of its own, for one test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use events::wire::client::{Accepted, History, Poll, RenderRequest};
+use events::{JobId, Status};
+use kiln::client::kiln::Client;
+use kiln::dev::music;
+use kiln::dev::world::{Options, World};
+
+use crate::support::kiln;
+
+/// Nothing in a test takes longer, also on a slow machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// A running kiln.
+pub(crate) struct TestWorld {
+    world: Option<World>,
+    pub(crate) client: Client,
+    pub(crate) http: reqwest::Client,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl TestWorld {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|options| options).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(Options) -> Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let found = Options::new(&folder.path().join("data"), &|_| {}).expect("the programs are found or fetched");
+        let options = Options { kiln: kiln().to_owned(), listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..found };
+        let world = World::start(change(options)).await.expect("the world starts");
+        let client = Client::new(&world.addresses.api);
+        let http = kiln::client::http_client(Duration::from_secs(30));
+        Self { world: Some(world), client, http, folder }
+    }
+
+    pub(crate) fn world(&mut self) -> &mut World {
+        self.world.as_mut().expect("it runs until `stop`")
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.world.as_ref().expect("it runs until `stop`").addresses.api)
+    }
+
+    /// Music of so many seconds, in a file.
+    pub(crate) fn music(&self, seconds: f32) -> PathBuf {
+        let file = self.folder.path().join(format!("music-{seconds}.wav"));
+        std::fs::write(&file, music::wav(seconds)).expect("the folder can be written to");
+        file
+    }
+
+    pub(crate) async fn submit(&self, audio: &Path) -> Accepted {
+        self.client.submit(audio, &RenderRequest::default(), |_| {}).await.expect("the job is accepted")
+    }
+
+    /// The first poll that fits.
+    pub(crate) async fn wait_for(&self, job: JobId, fits: impl Fn(&Poll) -> bool) -> Poll {
+        let started = Instant::now();
+        loop {
+            let poll = self.client.poll(job).await.expect("the poll is answered");
+            if fits(&poll) {
+                return poll;
+            }
+            assert!(started.elapsed() < LIMIT, "not in time; last seen: {poll:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn wait_for_end(&self, job: JobId) -> Poll {
+        self.wait_for(job, |poll| poll.status.is_final()).await
+    }
+
+    pub(crate) async fn wait_for_status(&self, job: JobId, status: Status) -> Poll {
+        self.wait_for(job, |poll| poll.status == status || poll.status.is_final()).await
+    }
+
+    /// The kinds of a job's events, in order.
+    pub(crate) async fn kinds(&self, job: JobId) -> Vec<String> {
+        let History { events } = self.client.history(job).await.expect("the history is answered");
+        events.into_iter().map(|event| event.event).collect()
+    }
+
+    pub(crate) async fn stop(mut self) {
+        if let Some(world) = self.world.take() {
+            world.stop().await;
+        }
+    }
+}
+
+/// Processes whose command line names this folder.
+pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(&folder)).collect()
+}
