@@ -20,13 +20,13 @@ pub fn is_taken(extension: &str) -> bool {
     matches!(extension, "wav" | "flac" | "mp3" | "ogg" | "oga" | "opus" | "m4a" | "mp4" | "aac" | "webm")
 }
 
-const fn kind(extension: &'static str, content_type: &'static str) -> Option<Kind> {
-    Some(Kind { extension, content_type })
+const fn kind(extension: &'static str, content_type: &'static str) -> Kind {
+    Kind { extension, content_type }
 }
 
 /// The kind of audio that begins like this. The signatures are those of the formats' own specifications.
 pub fn sniff(bytes: &[u8]) -> Option<Kind> {
-    match bytes {
+    Some(match bytes {
         [b'R', b'I', b'F' | b'6', b'F' | b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => kind("wav", "audio/wav"),
         [b'f', b'L', b'a', b'C', ..] => kind("flac", "audio/flac"),
         [b'O', b'g', b'g', b'S', ..] if bytes.windows(8).any(|window| window == b"OpusHead") => {
@@ -44,8 +44,8 @@ pub fn sniff(bytes: &[u8]) -> Option<Kind> {
         {
             kind("mp3", "audio/mpeg")
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -22,7 +23,7 @@ use crate::config;
 /// Size of each part of a large upload but the last; R2 wants them all alike.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// What a signature by AWS Signature Version 4 can last at most, and so every signed address.
-pub const LONGEST_SIGNATURE: Duration = Duration::from_secs(7 * 86_400);
+pub const LONGEST_SIGNATURE: Duration = Duration::from_hours(7 * 24);
 
 /// One bucket, with the keys to it.
 #[derive(Clone)]
@@ -36,7 +37,14 @@ pub struct Bucket {
 pub enum Error {
     /// Asking whether the bucket is there.
     #[error("the bucket `{bucket}` cannot be reached at `{endpoint}`")]
-    Reach { bucket: String, endpoint: String, source: Cause },
+    Reach {
+        /// Its name.
+        bucket: String,
+        /// The store's address.
+        endpoint: String,
+        /// Why.
+        source: Cause,
+    },
     /// Making the bucket.
     #[error("the bucket `{0}` cannot be made")]
     Create(String, #[source] Cause),
@@ -153,7 +161,7 @@ impl Bucket {
                     head.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0),
                 ),
             })),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
             Err(error) => Err(Error::Head(key.to_owned(), Cause::of(&error))),
         }
     }

@@ -86,13 +86,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             crate::dev::run(&args, stop).await?;
         }
         Command::Render(args) => {
-            telemetry::start("info");
+            telemetry::start("info,async_nats=warn");
             return Ok(render::main(&args, &stop).await);
         }
         Command::Probe { file } => print(&probe::probe(&ffmpeg()?, &file).await?.to_string()),
         Command::Guard(_) => {}
         role => {
-            telemetry::start("info");
+            telemetry::start("info,async_nats=warn");
             run_role(role, stop).await?;
         }
     }

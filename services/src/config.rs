@@ -21,7 +21,7 @@ pub struct Nats {
     /// Seed of a user's nkey
     #[arg(long, env = "NATS_NKEY", hide_env_values = true, help_heading = "NATS", conflicts_with = "nats_user")]
     pub nats_nkey: Option<Secret>,
-    /// User name; needs NATS_PASSWORD
+    /// User name; needs `NATS_PASSWORD`
     #[arg(long, env = "NATS_USER", help_heading = "NATS", requires = "nats_password")]
     pub nats_user: Option<String>,
     /// Password of that user

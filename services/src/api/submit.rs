@@ -31,7 +31,7 @@ pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Bod
     let (request, audio) = if let Ok(boundary) = multer::parse_boundary(content_type) {
         received::multipart(&api, id, body, boundary).await?
     } else if content_type.starts_with("application/json") {
-        api.from_json(id, body).await?
+        api.read_request(id, body).await?
     } else {
         return Err(Problem::unsupported("send application/json, or multipart/form-data with a part `audio`"));
     };
@@ -54,7 +54,7 @@ pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
 }
 
 impl Api {
-    async fn from_json(&self, id: JobId, body: Body) -> Result<(RenderRequest, Stored), Problem> {
+    async fn read_request(&self, id: JobId, body: Body) -> Result<(RenderRequest, Stored), Problem> {
         let bytes = axum::body::to_bytes(body, MAX_JSON)
             .await
             .map_err(|_| Problem::too_large("the JSON is longer than 64 MiB, or broke off; use multipart/form-data"))?;

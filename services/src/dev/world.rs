@@ -114,7 +114,7 @@ impl World {
             pid: std::process::id(),
         };
         let mut served = JoinSet::new();
-        serve_parts(&mut served, &options, &secrets, ports.s3, ports.gpu, &stop_parts).await?;
+        serve_parts(&mut served, &options, &secrets, ports.s3, ports.gpu, &stop_parts)?;
         let settings = settings(&addresses, nats.monitor_url(), &secrets);
         let bus = roles::connect(&settings.nats, "operator").await?;
         nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
@@ -278,7 +278,7 @@ async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
     Server::start(settings).await.context("nats-server did not start")
 }
 
-async fn serve_parts(
+fn serve_parts(
     parts: &mut JoinSet<anyhow::Result<()>>,
     options: &Options,
     secrets: &Secrets,

@@ -45,17 +45,20 @@ pub(super) async fn progress(
 
 impl Webhook {
     async fn may_go_on(&self, grant: &Grant) -> Result<(), Problem> {
-        let current = match self.reports.known(grant.job) {
-            Some(current) => current,
-            None => {
-                let job = self.log.load(grant.job).await.map_err(|error| unknown(grant, &error))?;
-                if job.requested.is_none() {
-                    return Err(Problem::not_found("there is no such job"));
-                }
-                self.reports.learn(grant.job, &job)
+        let standing = if let Some(standing) = self.reports.known(grant.job) {
+            standing
+        } else {
+            let job = self.log.load(grant.job).await.map_err(|error| unknown(grant, &error))?;
+            if job.requested.is_none() {
+                return Err(Problem::not_found("there is no such job"));
             }
+            self.reports.learn(grant.job, &job)
         };
-        if current == Some(grant.attempt) { Ok(()) } else { Err(Problem::gone("over", "this attempt is over; stop")) }
+        if standing == Standing::Live(grant.attempt) {
+            Ok(())
+        } else {
+            Err(Problem::gone("over", "this attempt is over; stop"))
+        }
     }
 }
 
@@ -63,10 +66,19 @@ impl Webhook {
 #[derive(Default)]
 pub(super) struct Reports(Mutex<HashMap<JobId, Remembered>>);
 
+/// Whether anything of a job may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// This attempt may.
+    Live(Attempt),
+    /// Nothing may.
+    Ended,
+}
+
 #[derive(Default)]
 struct Remembered {
-    /// The attempt that may go on, if any, and when the log said so.
-    current: Option<(Instant, Option<Attempt>)>,
+    /// Where the job stands, and when the log said so.
+    standing: Option<(Instant, Standing)>,
     /// When a report was last written down, and which.
     reported: Option<(Instant, Attempt, u8)>,
     /// The newest container task.
@@ -107,14 +119,14 @@ impl Reports {
         })
     }
 
-    fn known(&self, job: JobId) -> Option<Option<Attempt>> {
-        self.with(job, |known| known.current.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, current)| current))
+    fn known(&self, job: JobId) -> Option<Standing> {
+        self.with(job, |known| known.standing.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, standing)| standing))
     }
 
-    fn learn(&self, id: JobId, job: &Job) -> Option<Attempt> {
-        let current = job.ended.is_none().then(|| job.current_attempt());
-        self.with(id, |known| known.current = Some((Instant::now(), current)));
-        current
+    fn learn(&self, id: JobId, job: &Job) -> Standing {
+        let standing = if job.ended.is_some() { Standing::Ended } else { Standing::Live(job.current_attempt()) };
+        self.with(id, |known| known.standing = Some((Instant::now(), standing)));
+        standing
     }
 
     fn with<T>(&self, job: JobId, act: impl FnOnce(&mut Remembered) -> T) -> T {
