@@ -27,7 +27,7 @@ pub(super) fn spectrum(canvas: &Canvas, columns: u32, steps: u32, tones: (u32, u
 /// A picture that stands still, each pixel's grey computed once from X, Y, W and H.
 pub(super) fn still(canvas: &Canvas, Size(width, height): Size, grey: &str, name: &str) -> String {
     let fps = canvas.fps;
-    format!("color=black:s={width}x{height}:r={fps},trim=end_frame=1,format=gray,geq=lum='{grey}',loop=-1:1,fps={fps}[{name}]")
+    format!("color=black:s={width}x{height}:r={fps},trim=end_frame=1,format=gray,geq=lum='clip({grey},0,255)',loop=-1:1,fps={fps}[{name}]")
 }
 
 /// Clouds that drift upwards: `speed` heights a second, about `cells` clouds in each direction, contrast 0 to 1.

@@ -8,18 +8,18 @@ use super::settings::Settings;
 pub(super) fn graph(canvas: &Canvas, settings: &Settings) -> String {
     let (width, unit, volume) = (canvas.half(), canvas.unit(), 11.0 * settings.intensity);
     // On a sphere, the line is a little below the horizon, and the flames end well before the zenith.
-    let (line, chill) = if canvas.is_spherical { (0.55, (1.5, 0.9)) } else { (0.72, (0.95, 1.25)) };
+    let (line, chill) = if canvas.is_spherical { (0.55, (1.5, 0.9)) } else { (0.72, (1.05, 1.1)) };
     let up = Size(width, canvas.rows(line));
     let down = Size(width, canvas.height - up.1);
-    let cells = Size((width / scaled(34.0, unit)).max(6), (canvas.height / scaled(38.0, unit)).max(6));
+    let cells = Size((width / scaled(40.0, unit)).max(6), (canvas.height / scaled(64.0, unit)).max(5));
     let fine = Size(cells.0 * 3, cells.1 * 2);
     let columns = super::canvas::even(width / 2).min(480);
-    let push = (0.6 * unit).min(1.0);
+    let push = (0.36 * unit).min(1.0);
     [
         format!("{SOUND},asplit=2[sound1][sound2]"),
         format!("[sound1]{},vflip,split[spectrum1][spectrum2]", spectrum(canvas, columns, canvas.steps(0.9), (30, 7000), volume)),
         // Heat is the spectrum minus a cold that grows with height: so the louder a tone, the taller its flame.
-        format!("[spectrum1]scale={}:{}:flags=bicubic,gblur=sigma={}:sigmaV={}[hot]", up.0, up.1, 3.0 * unit, 6.0 * unit),
+        format!("[spectrum1]scale={}:{}:flags=bicubic,gblur=sigma={}:sigmaV={}[hot]", up.0, up.1, 3.0 * unit, 11.0 * unit),
         still(canvas, up, &format!("255*({}*pow(1-Y/H,{})+0.25*pow(X/W,2))", chill.0, chill.1), "cold"),
         "[hot][cold]blend=all_mode=subtract[heat]".into(),
         clouds(canvas, up, cells, (7, 0.8), push, "gustx"),
