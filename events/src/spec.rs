@@ -80,7 +80,7 @@ pub enum Audio {
     /// A public address, fetched by the worker where the operator allows that.
     Remote {
         /// `http://` or `https://`.
-        #[schemars(url, length(max = 2048))]
+        #[schemars(url, length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
         url: String,
         /// A name for people; never part of a key.
         #[serde(default, skip_serializing_if = "Option::is_none")]

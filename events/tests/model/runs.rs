@@ -28,7 +28,7 @@ pub(crate) fn runs(size: usize) -> Vec<(&'static str, Bounds)> {
         run("renders that end badly", &[RenderFails, Dies, Lies, Preempt, CallbackLost], [2, 3], [4, 8]),
         run("a render that fails twice", &[RenderFails], [2, 2], [3, 9]),
         run("a provider that forgets", &[Forgotten, NoAnswer, CallbackLost], [1, 3], [8, 9]),
-        run("a provider that forgets twice", &[Forgotten], [2, 2], [6, 9]),
+        run("a provider that forgets twice", &[Forgotten], [2, 2], [4, 9]),
         run("garbage in the log", &[Garbage, Crash, SpawnerDies], [1, 3], [2, 5]),
         run("a request that expires", &[AnswerLost, Refused, Busy, Crash], [1, 3], [4, 7]),
     ]
