@@ -337,7 +337,7 @@ fn is_plain(text: &str, limit: usize) -> bool {
     text.len() <= limit && !text.contains(char::is_control)
 }
 
-fn is_sha256(text: &str) -> bool {
+pub(crate) fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 

@@ -107,6 +107,7 @@ fn schema_and_code_refuse_the_same_requests() {
         (r#"{"audio":{"key":"KEY"},"deadlineSeconds":604801}"#, false),
         (r#"{"audio":{"key":"KEY"},"renderSettings":[]}"#, false),
         (r#"{"audio":{"key":"KEY"},"expiresAt":"tomorrow"}"#, false),
+        (r#"{"audio":{"key":"KEY","sha256":"00"}}"#, false),
         (r#"{"audio":{"url":"ftp://example.com/a.wav"}}"#, false),
     ];
     for (spec, is_right) in rows {

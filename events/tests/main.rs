@@ -5,3 +5,5 @@ mod fixtures;
 mod generated;
 #[path = "model/model.rs"]
 mod model;
+mod properties;
+mod rules;
