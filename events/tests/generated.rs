@@ -131,7 +131,7 @@ fn what_was_ever_published_is_still_read() {
         let payload = line["payload"].to_string();
         let (_, event) = Event::read(subject, payload.as_bytes()).expect("each line is a job's");
         assert!(!matches!(event, Event::Corrupt(..) | Event::Unknown), "{subject} {payload} became {event:?}");
-        kinds.extend(event.kind().map(|kind| kind.name()));
+        kinds.extend(event.kind().map(events::Kind::name));
         let mut job = Job::default();
         let before = job.clone();
         job.absorb(&Recorded { seq, time: Timestamp::from_unix_ms(1), event });

@@ -1,4 +1,4 @@
-//! The subjects as an AsyncAPI 3 document: what a publisher or a consumer in another language needs.
+//! The subjects as a document in `AsyncAPI` 3: what a publisher or a consumer in another language needs.
 
 use serde_json::{Map, Value, json};
 
@@ -81,7 +81,7 @@ fn message(kind: &str, description: &str) -> Value {
     })
 }
 
-/// CloudEvents 1.0 in binary mode. None is required of a publisher, and none is believed: subject and payload decide.
+/// `CloudEvents` 1.0 in binary mode. None is required of a publisher, and none is believed: subject and payload decide.
 fn headers() -> Value {
     let text =
         |description: &str, example: &str| json!({"type": "string", "description": description, "examples": [example]});

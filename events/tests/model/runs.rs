@@ -4,7 +4,10 @@ use crate::model::world::{Bounds, Fault, Rule};
 
 /// The runs that together make the check. `size` 0 takes seconds in a debug build, 1 minutes in a release build.
 pub(crate) fn runs(size: usize) -> Vec<(&'static str, Bounds)> {
-    use Fault::*;
+    use Fault::{
+        AnswerLost, Busy, CallbackLost, Cancel, Crash, Dies, Forgotten, Garbage, Late, Lies, NoAnswer, Preempt,
+        Refused, RenderFails, RequestLost, Slow, SpawnerDies, Takeover,
+    };
     let states = [25_000, 3_000_000][size];
     let run = |name, menu: &[Fault], faults: [u8; 2], ticks: [u8; 2]| {
         let bounds = Bounds {
