@@ -54,12 +54,12 @@ pub async fn run(mut command: Command, on_line: impl FnMut(&str), stop: &Cancell
         () = stop.cancelled() => None,
     };
     match done {
-        Some((ended, tail)) => judge(&ended.map_err(|error| Error::Start(without_folders(&name), error))?, &tail),
+        Some((ended, tail)) => judge(ended.map_err(|error| Error::Start(without_folders(&name), error))?, &tail),
         None => Err(end(child, &group).await),
     }
 }
 
-fn judge(status: &ExitStatus, tail: &str) -> Result<(), Error> {
+fn judge(status: ExitStatus, tail: &str) -> Result<(), Error> {
     if status.success() {
         return Ok(());
     }

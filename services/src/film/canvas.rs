@@ -22,9 +22,9 @@ impl Canvas {
         let (width, height) = format.size();
         let height = if format.is_stereo() { height / 2 } else { height };
         let (share, whole) = match width.max(height) {
-            ..=1080 => (2, 3),
-            ..=4096 => (1, 2),
-            ..=6144 => (1, 3),
+            0..=1080 => (2, 3),
+            1081..=4096 => (1, 2),
+            4097..=6144 => (1, 3),
             _ => (1, 4),
         };
         let shrink = |side: u32| even(side * share / whole);

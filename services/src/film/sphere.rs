@@ -26,8 +26,8 @@ fn last_box(file: &mut File) -> io::Result<(u64, Vec<u8>)> {
     loop {
         file.seek(SeekFrom::Start(start))?;
         let mut header = [0; 16];
-        // The last box may be shorter than that.
-        Read::take(&*file, 16).read(&mut header)?;
+        let most = usize::try_from(end - start).unwrap_or(16).min(16);
+        file.read_exact(&mut header[..most])?;
         let next = start + length(&header).filter(|length| *length >= 8).ok_or(io::ErrorKind::InvalidData)?;
         if next >= end {
             let mut last = Vec::new();
