@@ -43,9 +43,12 @@ pub(super) fn clouds(
 ) -> String {
     let (Size(width, height), Size(columns, rows), (seed, speed)) = (size, cells, motion);
     let (fps, step) = (canvas.fps, speed / 2.0 / f64::from(canvas.fps));
+    // Enlarged so much, each cell would show its edges.
+    let soft = height / rows / 6;
     format!(
         "color=gray:s={columns}x{rows}:r={fps},trim=end_frame=1,format=gray,noise=c0s=100:c0_seed={seed},\
-         scale={width}:{height}:flags=bicubic,lut=c0='128+(val-128)*{contrast:.3}',split[{name}1][{name}2];\
+         scale={width}:{height}:flags=bicubic,gblur=sigma={soft},\
+         lut=c0='128+(val-128)*{contrast:.3}',split[{name}1][{name}2];\
          [{name}2]vflip[{name}3];[{name}1][{name}3]vstack,loop=-1:1,fps={fps},scroll=v={step:.6},\
          crop={width}:{height}:0:0,setsar=1[{name}]"
     )

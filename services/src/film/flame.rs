@@ -1,6 +1,6 @@
 //! Fire over dark water: the spectrum rises as flames from a burning line, low tones in the middle, and is mirrored below.
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, even};
 use super::filters::{SOUND, Size, clouds, mirror, sparks, spectrum, still};
 use super::settings::Settings;
 
@@ -13,7 +13,7 @@ pub(super) fn graph(canvas: &Canvas, settings: &Settings) -> String {
     let down = Size(width, canvas.height - up.1);
     let cells = Size((width / scaled(40.0, unit)).max(6), (canvas.height / scaled(64.0, unit)).max(5));
     let fine = Size(cells.0 * 3, cells.1 * 2);
-    let columns = super::canvas::even(width / 2).min(480);
+    let columns = even(width / 2).min(480);
     let push = (0.36 * unit).min(1.0);
     [
         format!("{SOUND},asplit=2[sound1][sound2]"),
@@ -67,7 +67,7 @@ fn scaled(pixels: f64, unit: f64) -> u32 {
 
 /// The burning line: the waveform, thin.
 fn wave(canvas: &Canvas, line: u32) -> String {
-    let (width, height, tall) = (canvas.half(), canvas.height, canvas.rows(0.07));
+    let (width, height, tall) = (canvas.half(), canvas.height, even(scaled(38.0, canvas.unit())));
     format!(
         "[sound2]showwaves=s={width}x{tall}:mode=cline:rate={}:colors=white:draw=full:scale=sqrt,format=gray,lut=c0='val*0.5',\
          gblur=sigma={}:sigmaV={},pad={width}:{height}:0:{},setsar=1[wave]",

@@ -41,7 +41,9 @@ pub(super) fn graph(canvas: &Canvas, settings: &Settings) -> String {
             6.0 * unit
         ),
         still(canvas, down, "190*pow(1-Y/H,2.6)", "fade2"),
-        "[flow][fade2]blend=all_mode=multiply[inside];[outside][inside]vstack,setsar=1[sheet]".into(),
+        "[flow][fade2]blend=all_mode=multiply[inside]".into(),
+        // Blurred, or one would see where they meet.
+        format!("[outside][inside]vstack,gblur=sigma={unit}:sigmaV={},setsar=1[sheet]", 3.0 * unit),
         wave(&sphere, up.1, unit),
         "[sheet][wave]blend=all_mode=screen,lagfun=decay=0.8,split[sharp][blurred]".into(),
         format!(

@@ -25,11 +25,9 @@ fn last_box(file: &mut File) -> io::Result<(u64, Vec<u8>)> {
     let (mut start, end) = (0, file.metadata()?.len());
     loop {
         file.seek(SeekFrom::Start(start))?;
-        // The last box may be shorter than that; what it lacks counts as zero.
-        let mut bytes = Vec::new();
-        Read::take(&*file, 16).read_to_end(&mut bytes)?;
         let mut header = [0; 16];
-        header[..bytes.len()].copy_from_slice(&bytes);
+        let most = usize::try_from(end - start).unwrap_or(16).min(16);
+        file.read_exact(&mut header[..most])?;
         let next = start + length(&header).filter(|length| *length >= 8).ok_or(io::ErrorKind::InvalidData)?;
         if next >= end {
             let mut last = Vec::new();
