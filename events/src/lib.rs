@@ -52,6 +52,8 @@
 //! # Mutants
 //!
 //! `cargo mutants -p events -- --test main -- --skip exhaustive` (the model check kills more, and takes 10 s for each).
+//! One survivor is known, and means nothing: the guard in `dispatch` (`decide.rs`) made `true`. Facts of an attempt are never
+//! empty, and one that only failed is refused before. Only a fifth of the mutants have been run so far.
 
 #![warn(missing_docs)]
 
