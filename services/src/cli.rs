@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use events::Policy;
 use nats::tool;
 use tokio_util::sync::CancellationToken;
 
@@ -101,10 +102,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
     match command {
         Command::Api(args) => roles::api(&args, stop).await,
-        Command::Worker(args) => roles::worker(&args, stop).await,
+        Command::Worker(args) => roles::worker(&args, Policy::default(), stop).await,
         Command::Webhook(args) => roles::webhook(&args, stop).await,
         Command::Projector(args) => roles::projector(&args, stop).await,
-        Command::Serve(args) => roles::serve_all(&args, None, stop).await,
+        Command::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
         Command::Provision(args) => {
             print(&roles::provision(&args).await?);
             Ok(())

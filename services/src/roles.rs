@@ -193,11 +193,11 @@ pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Res
 }
 
 /// `kiln worker`
-pub async fn worker(args: &WorkerArgs, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn worker(args: &WorkerArgs, policy: Policy, stop: CancellationToken) -> anyhow::Result<()> {
     let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
     let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
     let log = Log::new(connect(&args.nats, "worker").await?);
-    let worker = Worker::new(log, bucket, modal, roots, &callback_url, Policy::default());
+    let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
     worker.run(stop).await;
     Ok(())
 }
@@ -210,7 +210,12 @@ pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow:
 }
 
 /// `kiln serve`: the four roles side by side, one listener; the first one to end stops the rest.
-pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve_all(
+    args: &ServeArgs,
+    policy: Policy,
+    listener: Option<TcpListener>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let ServeArgs { listen, nats, bucket, modal, public, webhook, strictness } = args.clone();
     let worker_args =
         WorkerArgs { nats: nats.clone(), bucket: bucket.clone(), modal, public, webhook: webhook.clone(), strictness };
@@ -229,7 +234,7 @@ pub async fn serve_all(args: &ServeArgs, listener: Option<TcpListener>, stop: Ca
         anyhow::Ok(())
     });
     let token = stop.clone();
-    roles.spawn(async move { worker(&worker_args, token).await });
+    roles.spawn(async move { worker(&worker_args, policy, token).await });
     let token = stop.clone();
     roles.spawn(async move { projector(&projector_args, token).await });
     let mut result = Ok(());

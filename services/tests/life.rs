@@ -1,13 +1,18 @@
 //! A job's life, from the request to its end.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 
-use events::wire::client::{Accepted, Poll};
+use events::wire::client::{Accepted, Poll, RenderRequest};
 use events::{Code, Status};
+use kiln::client::kiln::Client;
+use kiln::dev::world::Addresses;
 use kiln::probe;
+use tokio::process::{Child, Command};
 
-use crate::support::ffmpeg;
-use crate::world::TestWorld;
+use crate::support::{ffmpeg, kiln, wait_for};
+use crate::world::{TestWorld, processes_of};
 
 #[tokio::test]
 async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
@@ -124,4 +129,43 @@ async fn a_killed_log_server_comes_back_and_the_job_goes_on() {
     assert_eq!(done.status, Status::Complete, "{done:?}");
     assert_eq!(world.kinds(job).await.iter().filter(|kind| *kind == "dispatched").count(), 1);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_world_that_is_killed_in_the_middle_leaves_no_process_and_finishes_its_jobs_when_it_is_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path().join("data");
+    let (mut first, client) = dev(&data).await;
+    let audio = folder.path().join("music.wav");
+    std::fs::write(&audio, kiln::dev::music::wav(8.0)).expect("the folder can be written to");
+    let job = client.submit(&audio, &RenderRequest::default(), |_| {}).await.expect("the job is accepted").job_id;
+    let is_rendering = async || {
+        let poll = client.poll(job).await.expect("the poll is answered");
+        assert!(!poll.status.is_final(), "it ended too early to be killed: {poll:?}");
+        (poll.stage.as_deref() == Some("rendering")).then_some(())
+    };
+    wait_for("the render", is_rendering).await;
+    first.start_kill().expect("it can be killed");
+    first.wait().await.expect("it ends");
+    wait_for("the end of every process", async || processes_of(&data).is_empty().then_some(())).await;
+    let (mut second, client) = dev(&data).await;
+    let done =
+        wait_for("the end of the job", async || client.poll(job).await.ok().filter(|poll| poll.status.is_final()));
+    let done = done.await;
+    assert_eq!((done.status, done.attempt.get()), (Status::Complete, 2), "{done:?}");
+    second.start_kill().expect("it can be killed");
+    second.wait().await.expect("it ends");
+    wait_for("the end of every process", async || processes_of(&data).is_empty().then_some(())).await;
+}
+
+/// `kiln dev` on free ports, ready.
+async fn dev(data: &Path) -> (Child, Client) {
+    let told = data.join("dev.json");
+    let _ = std::fs::remove_file(&told);
+    let mut command = Command::new(kiln());
+    command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(data).kill_on_drop(true);
+    let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("kiln runs");
+    let read = async || serde_json::from_slice::<Addresses>(&std::fs::read(&told).ok()?).ok();
+    let addresses = wait_for("the world", read).await;
+    (process, Client::new(&addresses.api))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use events::Secret;
+use events::{Policy, Secret};
 use nats::server::Server;
 use nats::{Bus, tool};
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ impl World {
         nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
         let mut roles = JoinSet::new();
         let (listener, token) = (ports.api, stop_roles.clone());
-        roles.spawn(async move { roles::serve_all(&settings, Some(listener), token).await });
+        roles.spawn(async move { roles::serve_all(&settings, policy(), Some(listener), token).await });
         let ready = ready(&addresses.api);
         tokio::select! {
             ready = ready => ready?,
@@ -203,6 +203,12 @@ async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
         None => std::future::pending().await,
     }
+}
+
+/// Less patient than in production, since the stand-in is near and its containers are often killed.
+fn policy() -> Policy {
+    let [start, silence, ask] = [30, 10, 5].map(Duration::from_secs);
+    Policy { start, silence, ask, ..Policy::default() }
 }
 
 async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
