@@ -18,7 +18,7 @@ use model::world::Bounds;
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_sound = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => runs(1).iter().map(|(name, bounds)| explore(name, bounds)).fold(true, |all, one| all && one),
+        [] => runs(1).iter().all(|(name, bounds)| explore(name, bounds)),
         ["without", wanted] => ablations()
             .iter()
             .filter(|(rule, _)| format!("{rule:?}") == wanted)

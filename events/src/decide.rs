@@ -82,11 +82,11 @@ fn live(job: &Job) -> Result<(), Rejection> {
     }
 }
 
-/// What only the current attempt may do: it is not over, and no later one has begun.
+/// What only the current attempt of a request that can be obeyed may do: it is not over, and no later one has begun.
 fn current(job: &Job, n: Attempt) -> Result<(), Rejection> {
     live(job)?;
     let is_over = job.facts(n).is_some_and(|facts| facts.failed.is_some());
-    if n == job.current_attempt() && !is_over { Ok(()) } else { Err(Rejection::Over) }
+    if n == job.current_attempt() && !is_over && job.spec().is_some() { Ok(()) } else { Err(Rejection::Over) }
 }
 
 /// A `dispatched` that comes after its own attempt's claim tells nothing that is needed, and is not written.

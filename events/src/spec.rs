@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::is_sha256;
 use crate::{AudioKey, JobId, Timestamp};
 
 /// A render request as it stands in the log. Everything but `audio` may be left out.
@@ -80,7 +81,7 @@ pub enum Audio {
     /// A public address, fetched by the worker where the operator allows that.
     Remote {
         /// `http://` or `https://`.
-        #[schemars(url, length(max = 2048))]
+        #[schemars(url, length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
         url: String,
         /// A name for people; never part of a key.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -255,6 +256,13 @@ impl Spec {
             ("/renderSettings", json_len(&self.render_settings) <= 64 * 1024, "must be at most 64 KiB of JSON"),
             ("/metadata", json_len(&self.metadata) <= 2 * 1024, "must be at most 2 KiB of JSON"),
             ("/audio/url", self.audio.has_valid_url(), "must be an http or https address of at most 2048 bytes"),
+            ("/audio/sha256", self.audio.has_valid_sha256(), "must be 64 hexadecimal digits in lower case"),
+            ("/audio/filename", self.audio.has_valid_filename(), "must be at most 255 characters"),
+            (
+                "/fingerprint",
+                self.fingerprint.as_ref().is_none_or(|text| text.chars().count() <= 64),
+                "must be at most 64 characters",
+            ),
         ];
         checks
             .into_iter()
@@ -273,6 +281,20 @@ impl Audio {
                     && (url.starts_with("https://") || url.starts_with("http://"))
                     && !url.contains(|c: char| c.is_control() || c.is_whitespace())
             }
+        }
+    }
+
+    fn has_valid_sha256(&self) -> bool {
+        match self {
+            Self::Stored { sha256, .. } => sha256.as_deref().is_none_or(is_sha256),
+            Self::Remote { .. } => true,
+        }
+    }
+
+    fn has_valid_filename(&self) -> bool {
+        match self {
+            Self::Stored { .. } => true,
+            Self::Remote { filename, .. } => filename.as_ref().is_none_or(|name| name.chars().count() <= 255),
         }
     }
 }

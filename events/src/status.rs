@@ -95,11 +95,15 @@ impl Job {
     }
 
     /// The attempt that people are told of: the one that completed, else the newest one that is not over, else the last.
+    /// A report of a newer attempt may be known before the facts that led to it; it counts here, and decides nothing.
     pub fn shown_attempt(&self) -> Attempt {
         match (self.completed(), &self.ended) {
             (Some(completed), _) => completed.attempt,
             (None, Some(_)) => self.attempts.keys().next_back().copied().unwrap_or(Attempt::FIRST),
-            (None, None) => self.current_attempt(),
+            (None, None) => {
+                let reported = self.progress.as_ref().map(|progress| progress.latest.value.attempt);
+                self.current_attempt().max(reported.unwrap_or(Attempt::FIRST))
+            }
         }
     }
 
@@ -119,7 +123,7 @@ impl Job {
         if self.ended.is_some() {
             return None;
         }
-        let n = self.current_attempt();
+        let n = self.shown_attempt();
         let reported = self.progress_of(n).and_then(|progress| progress.latest.value.stage.as_deref());
         if self.phase(n) == Phase::Waiting {
             return reported;
@@ -133,7 +137,7 @@ impl Job {
         if self.ended.is_some() {
             return None;
         }
-        let n = self.current_attempt();
+        let n = self.shown_attempt();
         let reported = self.progress_of(n).and_then(|progress| progress.latest.value.waiting_for);
         Some(match (self.phase(n), reported) {
             (Phase::Waiting, Some(reported @ (Slot | Modal | Retry))) => reported,

@@ -27,7 +27,6 @@ fn every_promise_holds_in_every_world() {
         "end: cancelled",
         "end: complete 1",
         "end: complete 2",
-        "end: failed call_lost",
         "end: failed deadline_exceeded",
         "end: failed dispatch_refused",
         "end: failed log_corrupt",

@@ -1,5 +1,9 @@
 //! The crate's tests, in one binary.
 
 mod exhaustive;
+mod fixtures;
+mod generated;
 #[path = "model/model.rs"]
 mod model;
+mod properties;
+mod rules;

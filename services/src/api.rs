@@ -5,14 +5,19 @@ mod history;
 mod poll;
 mod submit;
 mod uploads;
+mod written;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use events::{Entry, Job, JobId};
-use nats::{Jobs, Log};
+use events::{Command, Entry, Job, JobId};
+use nats::{Jobs, Log, Record};
 
 use crate::bucket::Bucket;
+use crate::clock;
 use crate::http::problem::Problem;
+use written::Written;
 
 /// What the role holds.
 #[derive(Clone)]
@@ -20,12 +25,13 @@ pub struct Api {
     log: Log,
     jobs: Jobs,
     bucket: Bucket,
+    written: Arc<Written>,
 }
 
 impl Api {
     /// The role, ready to serve.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket) -> Self {
-        Self { log, jobs, bucket }
+        Self { log, jobs, bucket, written: Arc::default() }
     }
 
     /// Its routes.
@@ -40,6 +46,13 @@ impl Api {
             .with_state(self)
     }
 
+    /// Makes a client's wish a fact, or says why not; whoever polls here afterwards sees it.
+    async fn record(&self, id: JobId, command: Command) -> Result<Record, nats::Error> {
+        let record = self.log.record(id, command, clock::now()).await?;
+        self.written.note(id, record.job.seq);
+        Ok(record)
+    }
+
     /// The job as the projection has it, or, where that lags or is gone, as the log has it.
     async fn find(&self, id: JobId) -> Result<Job, Problem> {
         let projected = match self.jobs.get(id).await {
@@ -50,7 +63,7 @@ impl Api {
             }
         };
         let job = match projected {
-            Some(job) if job.requested.is_some() => job,
+            Some(job) if job.requested.is_some() && job.seq >= self.written.version(id) => job,
             _ => self.log.load(id).await.map_err(|error| unavailable(&error))?,
         };
         if job.requested.is_some() { Ok(job) } else { Err(Problem::not_found("there is no such job")) }

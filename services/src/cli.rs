@@ -22,7 +22,6 @@ struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 enum Command {
     /// Render AUDIO once in a private world, and write demo.mp4
     #[cfg(feature = "dev")]

@@ -147,9 +147,9 @@ impl Ready for NatsReady {
 
 /// The api's routes.
 async fn api_router(nats: &config::Nats, bucket: &config::Bucket) -> anyhow::Result<Router> {
+    let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
-    let jobs = Jobs::new(bus.clone());
-    Ok(Api::new(Log::new(bus), jobs, Bucket::new(bucket)?).router())
+    Ok(Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket).router())
 }
 
 /// The webhook's routes.
@@ -158,8 +158,9 @@ async fn webhook_router(
     bucket: &config::Bucket,
     webhook: &config::Webhook,
 ) -> anyhow::Result<Router> {
+    let (bucket, roots) = (Bucket::new(bucket)?, webhook.roots()?);
     let bus = connect(nats, "webhook").await?;
-    Ok(Webhook::new(Log::new(bus), Bucket::new(bucket)?, webhook.roots()?).router())
+    Ok(Webhook::new(Log::new(bus), bucket, roots).router())
 }
 
 /// Serves a router with the health of the connection beside it, and says where.
@@ -193,14 +194,10 @@ pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Res
 
 /// `kiln worker`
 pub async fn worker(args: &WorkerArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let worker = Worker::new(
-        Log::new(connect(&args.nats, "worker").await?),
-        Bucket::new(&args.bucket)?,
-        modal::Client::new(&args.modal)?,
-        args.webhook.roots()?,
-        &args.public.callback(args.strictness)?,
-        Policy::default(),
-    );
+    let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
+    let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
+    let log = Log::new(connect(&args.nats, "worker").await?);
+    let worker = Worker::new(log, bucket, modal, roots, &callback_url, Policy::default());
     worker.run(stop).await;
     Ok(())
 }

@@ -25,7 +25,7 @@ async fn call(world: &TestWorld, bearer: &str, method: &str, path: &str, body: &
 #[tokio::test]
 async fn without_the_capability_of_exactly_this_job_nothing_is_learnt_or_changed() {
     let world = TestWorld::start().await;
-    let job = world.submit(&world.music(30.0)).await.job_id;
+    let job = world.submit(&world.music(30)).await.job_id;
     let other = JobId::new(1, [1; 10]);
     let (right, foreign) = (capability(&world, job, 1), capability(&world, other, 1));
     let forged = format!("{}0", &right[..right.len() - 1]);
@@ -49,7 +49,7 @@ async fn without_the_capability_of_exactly_this_job_nothing_is_learnt_or_changed
 #[tokio::test]
 async fn a_container_that_is_not_the_first_or_comes_too_late_is_told_to_stop() {
     let world = TestWorld::start().await;
-    let job = world.submit(&world.music(30.0)).await.job_id;
+    let job = world.submit(&world.music(30)).await.job_id;
     world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
     let (first, second) = (capability(&world, job, 1), capability(&world, job, 2));
     let claim = |call: &str| json!({"callId": call, "inputId": "in-x", "taskId": "ta-x"});

@@ -13,10 +13,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{Stage, VIDEO, config, job};
+use crate::stage::{COPY, SLOW, Stage, VIDEO, config, job};
 use crate::support::{ffmpeg, kiln, wait_for, wait_for_pid, wait_until_gone};
-
-const COPY: &str = r#"echo progress=0.5; cp "$2" "$3""#;
 
 /// A stand-in with a stage around it.
 struct Provider<'a> {
@@ -118,9 +116,9 @@ async fn a_call_runs_once_however_often_it_is_submitted() {
     assert!(first.call_id.starts_with("fc-") && !first.duplicate);
     let again = provider.submit(1).await;
     assert_eq!((&again.call_id, again.duplicate), (&first.call_id, true));
-    let state = provider.ended(&first.call_id).await;
-    assert_eq!(state.status, CallStatus::Completed);
-    let result = state.result.expect("a result");
+    let ended = provider.ended(&first.call_id).await;
+    assert_eq!(ended.status, CallStatus::Completed);
+    let result = ended.result.expect("a result");
     assert_eq!(result.output.and_then(|output| output.video_key).as_deref(), Some(VIDEO), "{:?}", result.error);
     assert!(provider.submit(1).await.duplicate);
     let records = provider.records().await;
@@ -196,9 +194,9 @@ async fn after_a_restart_it_says_what_it_lost() {
     provider.close().await;
     wait_until_gone(renderer).await;
     let provider = Provider::new(&stage, &endless, &[]).await;
-    let state = provider.status(&call).await;
-    assert_eq!(state.status, CallStatus::Failed);
-    let result = state.result.expect("a result");
+    let lost = provider.status(&call).await;
+    assert_eq!(lost.status, CallStatus::Failed);
+    let result = lost.result.expect("a result");
     assert_eq!((result.code.as_deref(), result.retryable), (Some("executor_restarted"), Some(true)));
     assert!(provider.submit(1).await.duplicate, "a lost call is not run again under its old key");
     provider.close().await;
@@ -243,8 +241,7 @@ async fn faults_of_callbacks_and_containers() {
     ];
     for (fault, reports, status) in rows {
         let stage = Stage::new().await;
-        let slow = r#"echo progress=0.5; sleep 1.5; cp "$2" "$3""#;
-        let provider = Provider::new(&stage, &stage.renderer(slow), &[fault]).await;
+        let provider = Provider::new(&stage, &stage.renderer(SLOW), &[fault]).await;
         let call = provider.submit(1).await.call_id;
         assert_eq!(provider.ended(&call).await.status, status, "{fault}");
         assert_eq!(stage.edit(|script| script.reports.len()), reports, "{fault}");
@@ -258,8 +255,7 @@ async fn faults_of_callbacks_and_containers() {
 #[tokio::test]
 async fn a_preempted_input_is_started_again_and_ends_well() {
     let stage = Stage::new().await;
-    let slow = r#"echo progress=0.5; sleep 1.5; cp "$2" "$3""#;
-    let provider = Provider::new(&stage, &stage.renderer(slow), &["preempt"]).await;
+    let provider = Provider::new(&stage, &stage.renderer(SLOW), &["preempt"]).await;
     let call = provider.submit(1).await.call_id;
     let again = || async { provider.records().await.into_iter().find(|record| record.containers == 2) };
     wait_for("a second container", again).await;

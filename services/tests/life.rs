@@ -12,7 +12,7 @@ use crate::world::TestWorld;
 #[tokio::test]
 async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
     let world = TestWorld::start().await;
-    let Accepted { job_id, status, status_url, .. } = world.submit(&world.music(1.0)).await;
+    let Accepted { job_id, status, status_url, .. } = world.submit(&world.music(1)).await;
     assert_eq!((status, status_url), (Status::Pending, format!("/api/render/{job_id}")));
     let dispatched = world.wait_for(job_id, |poll| poll.status != Status::Pending).await;
     assert!(dispatched.progress >= 30, "{dispatched:?}");
@@ -31,7 +31,7 @@ async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
 #[tokio::test]
 async fn the_original_s_poll_reads_the_same_but_for_the_error() {
     let world = TestWorld::start().await;
-    let job = world.submit(&world.music(30.0)).await.job_id;
+    let job = world.submit(&world.music(30)).await.job_id;
     let get = async |path: String| {
         let response = world.http.get(world.url(&path)).send().await.expect("it is answered");
         response.json::<serde_json::Value>().await.expect("it is JSON")
@@ -47,7 +47,7 @@ async fn the_original_s_poll_reads_the_same_but_for_the_error() {
 #[tokio::test]
 async fn a_cancelled_render_stops_and_stays_cancelled() {
     let world = TestWorld::start().await;
-    let job = world.submit(&world.music(60.0)).await.job_id;
+    let job = world.submit(&world.music(60)).await.job_id;
     world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
     let url = world.url(&format!("/api/render/{job}"));
     let cancelled: Poll =
@@ -71,7 +71,7 @@ async fn a_cancelled_render_stops_and_stays_cancelled() {
 #[tokio::test]
 async fn the_same_idempotency_key_gives_the_same_job_and_refuses_another_request() {
     let world = Arc::new(TestWorld::start().await);
-    let audio = std::fs::read(world.music(1.0)).expect("the music is there");
+    let audio = std::fs::read(world.music(1)).expect("the music is there");
     let submit = async |audio: Vec<u8>, fps: u32| {
         let boundary = "b";
         let mut body = format!(
@@ -103,7 +103,7 @@ async fn the_same_idempotency_key_gives_the_same_job_and_refuses_another_request
 #[tokio::test]
 async fn a_killed_log_server_comes_back_and_the_job_goes_on() {
     let mut world = TestWorld::start().await;
-    let job = world.submit(&world.music(4.0)).await.job_id;
+    let job = world.submit(&world.music(4)).await.job_id;
     world.wait_for_status(job, Status::Processing).await;
     world.world().nats().kill();
     world.world().nats().restart().await.expect("it starts again");

@@ -14,11 +14,11 @@ use events::wire::dispatch::RenderResult;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use crate::stage::{Stage, VIDEO, job};
+use crate::stage::{COPY, Stage, VIDEO, film, job, wav};
 use crate::support::{is_alive, nowhere, serve, wait_for_pid, wait_until_gone};
 
-/// A film that this renderer is content with.
-const COPY: &str = r#"echo progress=0.5; cp "$2" "$3"; echo progress=1"#;
+/// An object that is no sound.
+const NOISE: &str = "renders/noise/audio.wav";
 
 fn code(result: &RenderResult) -> (&str, bool) {
     assert!(!result.ok, "{result:?}");
@@ -31,9 +31,9 @@ async fn a_video_is_made_stored_and_reported() {
     let result = stage.run(COPY).await;
     assert!(result.ok, "{result:?}");
     let output = result.output.expect("an output");
-    assert_eq!((output.video_key.as_deref(), output.size_bytes), (Some(VIDEO), Some(10)));
+    assert_eq!((output.video_key.as_deref(), output.duration_seconds), (Some(VIDEO), Some(0.5)));
     let object = stage.store.bucket.head(VIDEO).await.expect("an answer").expect("a video");
-    assert_eq!(object.size_bytes, 10);
+    assert_eq!(Some(object.size_bytes), output.size_bytes);
     stage.edit(|script| {
         assert_eq!(script.claims, [json!({"callId": "fc-1", "inputId": "in-1", "taskId": "ta-1"})]);
         assert_eq!(script.progress[0], json!({"progress": 30, "currentStage": "downloading-audio", "taskId": "ta-1"}));
@@ -102,6 +102,9 @@ async fn bad_audio_has_its_own_codes() {
     refused.audio_url = Secret::new(good.audio_url.expose().replace("X-Amz-Signature=", "X-Amz-Signature=0"));
     let mut dead = good.clone();
     dead.audio_url = Secret::new(nowhere().await);
+    let mut noise = good.clone();
+    stage.store.bucket.put(NOISE, "audio/wav", "no sound".into()).await.expect("an object");
+    noise.audio_url = stage.store.bucket.sign_get(NOISE, Duration::from_hours(1)).await.expect("an address");
     let mut other = good.clone();
     other.audio_size_bytes = Some(11);
     let rows = [
@@ -109,7 +112,10 @@ async fn bad_audio_has_its_own_codes() {
         (refused, COPY, ("audio_missing", true)),
         (dead, COPY, ("audio_missing", true)),
         (other, COPY, ("audio_unreadable", false)),
-        (good, "exit 1", ("render_failed", true)),
+        (good.clone(), "exit 3", ("audio_unreadable", false)),
+        (good.clone(), "exit 1", ("render_failed", true)),
+        (good.clone(), "echo no video > $3", ("render_failed", true)),
+        (noise, COPY, ("audio_unreadable", false)),
     ];
     for (claim, renderer, expected) in rows {
         stage.grant(&claim);
@@ -123,14 +129,14 @@ async fn bad_audio_has_its_own_codes() {
 
 /// Sends half of what it promises, each time.
 async fn half(State(asked): State<Arc<AtomicUsize>>, headers: HeaderMap) -> Response {
-    let whole = b"some sound";
+    let whole = wav();
     asked.fetch_add(1, Ordering::Relaxed);
     let from: usize = match headers.get(header::RANGE).and_then(|range| range.to_str().ok()) {
         Some(range) => range.trim_start_matches("bytes=").trim_end_matches('-').parse().expect("an offset"),
         None => 0,
     };
     let rest = &whole[from..];
-    let part = Bytes::from_static(&rest[..rest.len().div_ceil(2)]);
+    let part = Bytes::copy_from_slice(&rest[..rest.len().div_ceil(2)]);
     let (length, is_all) = (rest.len(), part.len() == rest.len());
     // Only what was sent before the break can arrive: a server that sees both at once sends neither.
     let end = stream::iter((!is_all).then_some(())).then(|()| async {
@@ -150,7 +156,7 @@ async fn a_download_that_breaks_off_is_taken_up_where_it_broke() {
     let sender = serve(axum::Router::new().fallback(half).with_state(asked.clone())).await;
     let mut claim = stage.claim().await;
     claim.audio_url = Secret::new(sender.url.clone());
-    claim.audio_size_bytes = Some(10);
+    claim.audio_size_bytes = Some(wav().len() as u64);
     stage.grant(&claim);
     let result = stage.run(COPY).await;
     assert!(result.ok, "{result:?}");
@@ -206,7 +212,7 @@ async fn an_upload_address_that_ran_out_is_renewed_by_a_second_claim() {
     stage.grant(&claim);
     let claimed = stage.folder.path().join("claimed");
     let renderer = stage
-        .renderer(&format!(r#"touch {0}; while [ -e {0} ]; do sleep 0.05; done; cp "$2" "$3""#, claimed.display()));
+        .renderer(&format!(r#"touch {0}; while [ -e {0} ]; do sleep 0.05; done; cp FILM "$3""#, claimed.display()));
     let child = stage.container(&renderer).spawn().expect("a container");
     crate::support::wait_for("the renderer", || async { claimed.exists().then_some(()) }).await;
     stage.grant(&fresh);
@@ -262,7 +268,7 @@ fn terminate(pid: Option<u32>) {
 async fn offline_it_needs_no_server_and_leaves_all_or_nothing() {
     let stage = Stage::new().await;
     let (audio, output) = (stage.folder.path().join("song.wav"), stage.folder.path().join("out.mp4"));
-    std::fs::write(&audio, "some sound").expect("audio");
+    std::fs::write(&audio, wav()).expect("audio");
     let offline = |renderer: &str, audio: &std::path::Path| {
         let mut command = stage.container(&stage.renderer(renderer));
         command.env_remove("KILN_CALLBACK_URL").arg("--audio").arg(audio).arg("--output").arg(&output);
@@ -275,5 +281,5 @@ async fn offline_it_needs_no_server_and_leaves_all_or_nothing() {
     assert!(!output.exists());
     let result = stage.end(offline(COPY, &audio)).await;
     assert!(result.ok, "{result:?}");
-    assert_eq!(std::fs::read(&output).expect("a video"), b"some sound");
+    assert_eq!(std::fs::read(&output).expect("a video"), std::fs::read(film()).expect("a film"));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use axum::Json;
@@ -29,6 +29,38 @@ const HOUR: Duration = Duration::from_hours(1);
 
 pub(crate) fn job() -> JobId {
     JobId::parse("0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001").expect("a job")
+}
+
+/// A renderer that makes its video at once.
+pub(crate) const COPY: &str = r#"echo progress 0.5; cp FILM "$3""#;
+/// One that renders for so long that its progress is told.
+pub(crate) const SLOW: &str = r#"echo progress 0.5; sleep 1.5; cp FILM "$3""#;
+
+/// Half a second of silence.
+pub(crate) fn wav() -> Vec<u8> {
+    let (rate, length) = (8000_u32, 4000_u32);
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + 2 * length).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((2 * rate).to_le_bytes());
+    bytes.extend(b"\x02\0\x10\0data");
+    bytes.extend((2 * length).to_le_bytes());
+    bytes.resize(bytes.len() + 8000, 0);
+    bytes
+}
+
+/// A video as long as [`wav`], made once for all tests.
+pub(crate) fn film() -> &'static Path {
+    static FILM: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+        let folder = tempdir().expect("a folder");
+        let path = folder.path().join("film.mp4");
+        let sources = ["-f", "lavfi", "-i", "color=s=64x64:r=30:d=0.5", "-f", "lavfi", "-i", "anullsrc=d=0.5"];
+        let made = std::process::Command::new(ffmpeg()).args(["-v", "error"]).args(sources).arg(&path).status();
+        assert!(made.expect("ffmpeg").success());
+        (folder, path)
+    });
+    &FILM.1
 }
 
 /// An S3 server and its one bucket.
@@ -88,7 +120,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let store = Store::new().await;
-        store.bucket.put(AUDIO, "audio/wav", "some sound".into()).await.expect("audio");
+        store.bucket.put(AUDIO, "audio/wav", wav().into()).await.expect("audio");
         let script = Shared::default();
         script.lock().expect("a script").progress_status = StatusCode::NO_CONTENT;
         let router = axum::Router::new()
@@ -130,10 +162,11 @@ impl Stage {
         self.folder.path().join("tmp")
     }
 
-    /// A renderer of two lines of shell: `$1` is the configuration, `$2` the audio, `$3` the output.
+    /// A renderer of two lines of shell: `$3` is where the video goes, and `FILM` one that will do.
     pub(crate) fn renderer(&self, script: &str) -> PathBuf {
         let path = self.folder.path().join("renderer");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        std::fs::write(&path, format!("#!/bin/sh\n{}\n", script.replace("FILM", &film().display().to_string())))
+            .expect("a script");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
         path
     }
@@ -141,7 +174,7 @@ impl Stage {
     /// One that says its process id and then takes for ever.
     pub(crate) fn endless(&self) -> PathBuf {
         let pid = self.pid_file();
-        self.renderer(&format!("echo progress=0.5; echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; :", pid.display()))
+        self.renderer(&format!("echo progress 0.5; echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; :", pid.display()))
     }
 
     pub(crate) fn pid_file(&self) -> PathBuf {

@@ -18,8 +18,7 @@ pub(crate) fn kiln() -> &'static Path {
 
 /// The encoder: found, or fetched, once for all tests.
 pub(crate) fn ffmpeg() -> PathBuf {
-    static FOUND: LazyLock<PathBuf> =
-        LazyLock::new(|| nats::tool::FFMPEG.find(&|line| println!("{line}")).expect("an ffmpeg"));
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| nats::tool::FFMPEG.find(&|_| ()).expect("an ffmpeg"));
     FOUND.clone()
 }
 

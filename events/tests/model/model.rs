@@ -2,6 +2,7 @@
 //! person and a few faults can act, with the real `absorb`, `decide` and `next_step` in the middle.
 
 pub(crate) mod action;
+pub(crate) mod bounds;
 pub(crate) mod container;
 pub(crate) mod runs;
 pub(crate) mod search;

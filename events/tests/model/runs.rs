@@ -4,7 +4,10 @@ use crate::model::world::{Bounds, Fault, Rule};
 
 /// The runs that together make the check. `size` 0 takes seconds in a debug build, 1 minutes in a release build.
 pub(crate) fn runs(size: usize) -> Vec<(&'static str, Bounds)> {
-    use Fault::*;
+    use Fault::{
+        AnswerLost, Busy, CallbackLost, Cancel, Crash, Dies, Forgotten, Garbage, Late, Lies, NoAnswer, Preempt,
+        Refused, RenderFails, RequestLost, Slow, SpawnerDies, Takeover,
+    };
     let states = [25_000, 3_000_000][size];
     let run = |name, menu: &[Fault], faults: [u8; 2], ticks: [u8; 2]| {
         let bounds = Bounds {
@@ -28,7 +31,7 @@ pub(crate) fn runs(size: usize) -> Vec<(&'static str, Bounds)> {
         run("renders that end badly", &[RenderFails, Dies, Lies, Preempt, CallbackLost], [2, 3], [4, 8]),
         run("a render that fails twice", &[RenderFails], [2, 2], [3, 9]),
         run("a provider that forgets", &[Forgotten, NoAnswer, CallbackLost], [1, 3], [8, 9]),
-        run("a provider that forgets twice", &[Forgotten], [2, 2], [6, 9]),
+        run("a provider that forgets twice", &[Forgotten], [2, 2], [4, 9]),
         run("garbage in the log", &[Garbage, Crash, SpawnerDies], [1, 3], [2, 5]),
         run("a request that expires", &[AnswerLost, Refused, Busy, Crash], [1, 3], [4, 7]),
     ]

@@ -6,12 +6,11 @@ use events::wire::client::Poll;
 use events::{Command, Rejection};
 
 use super::{Api, parse_id, unavailable};
-use crate::clock;
 use crate::http::problem::Problem;
 
 pub(super) async fn cancel(State(api): State<Api>, Path(job): Path<String>) -> Result<Json<Poll>, Problem> {
     let id = parse_id(&job)?;
-    let recorded = api.log.record(id, Command::Cancel("a client asked for it".into()), clock::now()).await;
+    let recorded = api.record(id, Command::Cancel("a client asked for it".into())).await;
     let recorded = recorded.map_err(|error| unavailable(&error))?;
     match recorded.refused {
         None => Ok(Json(api.body(id, &recorded.job).await)),

@@ -96,7 +96,7 @@ impl Api {
         let Stored { key, sha256, size_bytes } = audio;
         let source = spec::Audio::Stored { key, sha256, size_bytes: Some(size_bytes) };
         let spec = Spec { fingerprint: Some(fingerprint), ..request.into_spec(source) };
-        let recorded = self.log.record(id, Command::Request(spec), clock::now()).await;
+        let recorded = self.record(id, Command::Request(spec)).await;
         let recorded = recorded.map_err(|error| {
             tracing::warn!(job.id = %id, error = crate::chain(&error), "a request may or may not be in the log");
             Problem::unavailable(

@@ -27,11 +27,20 @@ pub(super) fn spectrum(canvas: &Canvas, columns: u32, steps: u32, tones: (u32, u
 /// A picture that stands still, each pixel's grey computed once from X, Y, W and H.
 pub(super) fn still(canvas: &Canvas, Size(width, height): Size, grey: &str, name: &str) -> String {
     let fps = canvas.fps;
-    format!("color=black:s={width}x{height}:r={fps},trim=end_frame=1,format=gray,geq=lum='clip({grey},0,255)',loop=-1:1,fps={fps}[{name}]")
+    format!(
+        "color=black:s={width}x{height}:r={fps},trim=end_frame=1,format=gray,geq=lum='clip({grey},0,255)',loop=-1:1,fps={fps}[{name}]"
+    )
 }
 
 /// Clouds that drift upwards: `speed` heights a second, about `cells` clouds in each direction, contrast 0 to 1.
-pub(super) fn clouds(canvas: &Canvas, size: Size, cells: Size, motion: (u32, f64), contrast: f64, name: &str) -> String {
+pub(super) fn clouds(
+    canvas: &Canvas,
+    size: Size,
+    cells: Size,
+    motion: (u32, f64),
+    contrast: f64,
+    name: &str,
+) -> String {
     let (Size(width, height), Size(columns, rows), (seed, speed)) = (size, cells, motion);
     let (fps, step) = (canvas.fps, speed / 2.0 / f64::from(canvas.fps));
     // Enlarged so much, each cell would show its edges.
@@ -46,7 +55,13 @@ pub(super) fn clouds(canvas: &Canvas, size: Size, cells: Size, motion: (u32, f64
 }
 
 /// Small lights at random places, rising at `speed` heights a second; the higher the `threshold`, the fewer.
-pub(super) fn sparks(canvas: &Canvas, Size(width, height): Size, motion: (u32, f64), threshold: u32, name: &str) -> String {
+pub(super) fn sparks(
+    canvas: &Canvas,
+    Size(width, height): Size,
+    motion: (u32, f64),
+    threshold: u32,
+    name: &str,
+) -> String {
     let ((seed, speed), fps) = (motion, canvas.fps);
     format!(
         "color=black:s={width}x{height}:r={fps},trim=end_frame=1,format=gray,noise=c0s=100:c0_seed={seed},gblur=sigma=0.9,\
@@ -81,7 +96,8 @@ pub(super) fn finish(canvas: &Canvas, settings: &Settings, Size(width, height): 
 /// A table from grey to colour: darkness is the background, then come the three colours.
 fn palette(settings: &Settings) -> String {
     let [first, second, third] = settings.colors;
-    let stops = [(0, settings.background), (56, dim(first, settings.background)), (124, first), (192, second), (255, third)];
+    let stops =
+        [(0, settings.background), (56, dim(first, settings.background)), (124, first), (192, second), (255, third)];
     let table: Vec<String> = ["r", "g", "b"]
         .iter()
         .enumerate()
@@ -114,6 +130,9 @@ mod tests {
 
     #[test]
     fn a_slope_goes_through_its_stops() {
-        assert_eq!(slope(&[(0, 7), (50, 5), (255, 9)]), "if(lt(val,50),7+(-2)*(val-0)/50,if(lt(val,255),5+(4)*(val-50)/205,9))");
+        assert_eq!(
+            slope(&[(0, 7), (50, 5), (255, 9)]),
+            "if(lt(val,50),7+(-2)*(val-0)/50,if(lt(val,255),5+(4)*(val-50)/205,9))"
+        );
     }
 }

@@ -17,9 +17,18 @@ pub(super) fn graph(canvas: &Canvas, settings: &Settings) -> String {
     let push = (0.36 * unit).min(1.0);
     [
         format!("{SOUND},asplit=2[sound1][sound2]"),
-        format!("[sound1]{},vflip,split[spectrum1][spectrum2]", spectrum(canvas, columns, canvas.steps(0.9), (30, 7000), volume)),
+        format!(
+            "[sound1]{},vflip,split[spectrum1][spectrum2]",
+            spectrum(canvas, columns, canvas.steps(0.9), (30, 7000), volume)
+        ),
         // Heat is the spectrum minus a cold that grows with height: so the louder a tone, the taller its flame.
-        format!("[spectrum1]scale={}:{}:flags=bicubic,gblur=sigma={}:sigmaV={}[hot]", up.0, up.1, 3.0 * unit, 11.0 * unit),
+        format!(
+            "[spectrum1]scale={}:{}:flags=bicubic,gblur=sigma={}:sigmaV={}[hot]",
+            up.0,
+            up.1,
+            3.0 * unit,
+            11.0 * unit
+        ),
         still(canvas, up, &format!("255*({}*pow(1-Y/H,{})+0.25*pow(X/W,2))", chill.0, chill.1), "cold"),
         "[hot][cold]blend=all_mode=subtract[heat]".into(),
         clouds(canvas, up, cells, (7, 0.8), push, "gustx"),
@@ -29,7 +38,11 @@ pub(super) fn graph(canvas: &Canvas, settings: &Settings) -> String {
         format!("[lick][wisps]blend=all_mode=multiply,gblur=sigma={},split[fire1][fire2]", 1.2 * unit),
         format!(
             "[fire2]scale={}:{},gblur=sigma={},lagfun=decay=0.9,scale={}:{}:flags=bicubic,setsar=1,split[glow1][glow2]",
-            up.0 / 4, up.1 / 4, 9.0 * unit, up.0, up.1
+            up.0 / 4,
+            up.1 / 4,
+            9.0 * unit,
+            up.0,
+            up.1
         ),
         sparks(canvas, up, (21, 0.22), 47, "dust"),
         "[dust][glow2]blend=all_mode=multiply,lut=c0='min(val*3,255)'[embers]".into(),
@@ -58,19 +71,18 @@ fn wave(canvas: &Canvas, line: u32) -> String {
     format!(
         "[sound2]showwaves=s={width}x{tall}:mode=cline:rate={}:colors=white:draw=full:scale=sqrt,format=gray,lut=c0='val*0.5',\
          gblur=sigma={}:sigmaV={},pad={width}:{height}:0:{},setsar=1[wave]",
-        canvas.fps, 0.8 * canvas.unit(), 2.0 * canvas.unit(), line - tall / 2
+        canvas.fps,
+        0.8 * canvas.unit(),
+        2.0 * canvas.unit(),
+        line - tall / 2
     )
 }
 
 /// A glow behind the fire, as bright as the lowest tones are loud just now.
 fn halo(canvas: &Canvas, line: u32, intensity: f64) -> String {
     let (width, height) = (canvas.half(), canvas.height);
-    let shape = still(
-        canvas,
-        Size(width, height),
-        &format!("230*exp(-pow(X/(0.8*W),2)-pow((Y-{line})/(0.30*H),2))"),
-        "halo1",
-    );
+    let shape =
+        still(canvas, Size(width, height), &format!("230*exp(-pow(X/(0.8*W),2)-pow((Y-{line})/(0.30*H),2))"), "halo1");
     format!(
         "[spectrum2]crop=iw/5:4:0:ih-4,scale=1:1:flags=area,scale={width}:{height}:flags=neighbor,setsar=1[beat];{shape};\
          [beat][halo1]blend=all_mode=multiply,lut=c0='min(val*{:.2},255)'[halo]",

@@ -110,6 +110,7 @@ impl Attempt<'_> {
         let video = folder.path().join("output.mp4");
         let config = &self.order.config;
         let film = render(config, &audio, &video, on_progress, halt).await?;
+        tracing::info!(render.encoder = film.encoder, render.seconds = film.duration_seconds, "the video is made");
         let key = Some(self.order.upload_key.clone());
         let output = describe(&video, key, config.output_format, &film).await?;
         progress.send_replace(UPLOADING);
