@@ -222,7 +222,6 @@ async fn a_renderer_of_ones_own_may_fail_in_three_ways() {
 }
 
 #[test]
-#[expect(clippy::float_cmp, reason = "all of these are exact")]
 fn progress_is_a_share_of_the_music() {
     for (line, done) in [
         ("out_time_us=5000000", Some(0.25)),
