@@ -192,7 +192,7 @@ async fn a_renderer_of_ones_own_gets_three_paths_and_tells_its_progress() {
     let mut studio = Studio::new(&music::wav(0.5));
     let script = format!(
         "[ $1 = own ] && grep -q flat-1080p-square $2 || exit 1\necho progress 0.25\necho progress x\necho progress 0.125\n\
-         {} -v error -i $3 -f lavfi -i color=s=64x32 -shortest -f mp4 $4",
+         {} -v error -i $3 -f lavfi -i color=s=64x32:d=0.5 -f mp4 $4",
         ffmpeg().display()
     );
     let command = renderer(&studio, &script);
