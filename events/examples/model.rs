@@ -21,8 +21,8 @@ fn main() -> std::process::ExitCode {
         [] => runs(1).iter().all(|(name, bounds)| explore(name, bounds)),
         ["without", wanted] => ablations()
             .iter()
-            .filter(|(rule, _)| format!("{rule:?}") == wanted)
-            .all(|(_, bounds)| !explore(&format!("without {wanted}"), bounds)),
+            .filter(|(rule, ..)| format!("{rule:?}") == wanted)
+            .all(|(_, bounds, _)| !explore(&format!("without {wanted}"), bounds)),
         _ => false,
     };
     if is_sound { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use events::Status;
 use events::wire::client::{Accepted, Poll};
+use events::{Code, Status};
 use kiln::probe;
 
 use crate::support::ffmpeg;
@@ -29,17 +29,23 @@ async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
 }
 
 #[tokio::test]
-async fn the_original_s_poll_reads_the_same_but_for_the_error() {
+async fn a_failed_job_says_why_and_the_original_s_poll_says_it_as_a_string() {
     let world = TestWorld::start().await;
-    let job = world.submit(&world.music(30)).await.job_id;
+    let audio = world.folder.path().join("broken.wav");
+    std::fs::write(&audio, b"RIFF\x24\0\0\0WAVE, and then nothing that is sound")
+        .expect("the folder can be written to");
+    let job = world.submit(&audio).await.job_id;
+    let failed = world.wait_for_end(job).await;
+    let failure = failed.error.expect("a failed job has a reason");
+    assert_eq!((failed.status, failure.code, failure.retryable), (Status::Failed, Code::AudioUnreadable, false));
+    assert_eq!(world.kinds(job).await, ["requested", "dispatched", "started", "attempt_failed", "failed"]);
     let get = async |path: String| {
         let response = world.http.get(world.url(&path)).send().await.expect("it is answered");
         response.json::<serde_json::Value>().await.expect("it is JSON")
     };
-    let delete = world.http.delete(world.url(&format!("/api/render/{job}"))).send().await.expect("it is answered");
-    assert_eq!(delete.status(), 200);
-    let (ours, original) = (get(format!("/api/render/{job}")).await, get(format!("/api/audio/jobs/{job}")).await);
-    assert_eq!(ours["status"], "cancelled");
+    let (mut ours, original) = (get(format!("/api/render/{job}")).await, get(format!("/api/audio/jobs/{job}")).await);
+    assert_eq!(ours["error"]["message"], failure.message);
+    ours["error"] = failure.message.into();
     assert_eq!(ours, original);
     world.stop().await;
 }

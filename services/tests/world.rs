@@ -13,7 +13,7 @@ use kiln::dev::world::{Options, World};
 use crate::support::kiln;
 
 /// Nothing in a test takes longer, also on a slow machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 
 /// A running kiln.
 pub(crate) struct TestWorld {

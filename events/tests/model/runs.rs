@@ -37,18 +37,26 @@ pub(crate) fn runs(size: usize) -> Vec<(&'static str, Bounds)> {
     ]
 }
 
-/// The smallest worlds in which each rule is missed.
-pub(crate) fn ablations() -> Vec<(Rule, Bounds)> {
-    let run = |rule, menu: &[Fault], faults, ticks| {
+/// The smallest worlds in which each rule is missed, and the promise that is broken there.
+pub(crate) fn ablations() -> Vec<(Rule, Bounds, &'static str)> {
+    let run = |rule, menu: &[Fault], faults, ticks, broken| {
         let bounds =
             Bounds { ticks, faults, menu: menu.to_vec(), without: Some(rule), expires: false, states: 1_000_000 };
-        (rule, bounds)
+        (rule, bounds, broken)
     };
+    let runs_on = "a render goes on, though the job has ended and nobody watches it";
     vec![
-        run(Rule::WriteOnce, &[Fault::Republish], 1, 3),
-        run(Rule::ClaimFence, &[Fault::SpawnerDies], 1, 3),
-        run(Rule::Reconciliation, &[], 0, 5),
-        run(Rule::IdempotentSubmit, &[Fault::AnswerLost], 1, 3),
-        run(Rule::ExpectedSequence, &[Fault::SpawnerDies, Fault::Cancel], 2, 3),
+        run(Rule::WriteOnce, &[Fault::Republish], 1, 3, "the request under way was replaced by another one"),
+        run(Rule::ClaimFence, &[Fault::SpawnerDies], 1, 3, "two renders of attempt 1 got past the claim"),
+        run(Rule::Reconciliation, &[], 0, 5, runs_on),
+        run(
+            Rule::IdempotentSubmit,
+            &[Fault::AnswerLost],
+            1,
+            3,
+            "attempt 1 was paid for twice, and no spawner had died",
+        ),
+        run(Rule::ExpectedSequence, &[Fault::SpawnerDies, Fault::Cancel], 2, 3, runs_on),
+        run(Rule::ExpectedSequence, &[Fault::SpawnerDies, Fault::Dies], 2, 4, runs_on),
     ]
 }

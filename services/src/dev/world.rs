@@ -1,7 +1,10 @@
 //! Everything that kiln needs, on loopback and in one folder.
 
-use std::fs::{self, File, TryLockError};
-use std::net::{IpAddr, SocketAddr};
+mod folder;
+mod ports;
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::{gpu, s3};
 use crate::config::{self, Listen, Strictness};
 use crate::roles::{self, ServeArgs};
-use crate::{client, clock, http};
+use crate::{client, http};
+use folder::{Secrets, lock, secrets};
+use ports::{Ports, url};
 
 const BUCKET: &str = "kiln";
 const ACCESS_KEY: &str = "kiln-dev";
@@ -72,14 +77,6 @@ pub struct Addresses {
     pub modal: String,
     /// The process that holds it all.
     pub pid: u32,
-}
-
-/// What a world keeps to itself, over restarts too: a container that outlives one may still report.
-#[derive(Serialize, Deserialize)]
-struct Secrets {
-    webhook: String,
-    s3: String,
-    modal: String,
 }
 
 /// A running world.
@@ -206,70 +203,6 @@ async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
         None => std::future::pending().await,
     }
-}
-
-/// The listeners of the parts that this process serves itself, and the port that is left for NATS.
-struct Ports {
-    api: TcpListener,
-    s3: TcpListener,
-    gpu: TcpListener,
-    nats: u16,
-}
-
-impl Ports {
-    async fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
-        let port = |offset: u16| match listen.port() {
-            0 => Ok(0),
-            first => first.checked_add(offset).context("--listen leaves no three ports above it"),
-        };
-        let nats = port(3)?;
-        if nats != 0 {
-            // The server would only say so in its log; whoever takes it in between is told then.
-            drop(bind(listen.ip(), nats, "NATS").await?);
-        }
-        Ok(Self {
-            api: bind(listen.ip(), port(0)?, "the api").await?,
-            s3: bind(listen.ip(), port(1)?, "S3").await?,
-            gpu: bind(listen.ip(), port(2)?, "the GPU stand-in").await?,
-            nats,
-        })
-    }
-}
-
-async fn bind(ip: IpAddr, port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::new(ip, port);
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} for {what}: is the port in use? choose another --listen"))
-}
-
-fn url(listener: &TcpListener) -> anyhow::Result<String> {
-    Ok(format!("http://{}", listener.local_addr()?))
-}
-
-/// One world per folder.
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another kiln dev uses the folder {}; stop it, or choose another --data", data.display())
-        }
-        Err(TryLockError::Error(error)) => Err(error).context("the folder cannot be locked"),
-    }
-}
-
-fn secrets(data: &Path) -> anyhow::Result<Secrets> {
-    let path = data.join("secrets.json");
-    if let Ok(text) = fs::read(&path) {
-        return serde_json::from_slice(&text).with_context(|| format!("{} is damaged; remove it", path.display()));
-    }
-    let secret = || format!("{}{}", clock::random_hex(), clock::random_hex());
-    let secrets = Secrets { webhook: secret(), s3: secret(), modal: secret() };
-    fs::write(&path, serde_json::to_vec(&secrets)?)?;
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(secrets)
 }
 
 async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
