@@ -26,7 +26,7 @@ const ARPEGGIO: [(usize, f32); 8] = [(0, 1.0), (2, 1.0), (1, 2.0), (3, 1.0), (2,
 /// Its sections are shares of the length, so that a clip of two seconds has its build-up and its drop as well.
 ///
 /// ```
-/// let song = kiln::music::wav(0.5);
+/// let song = kiln::dev::music::wav(0.5);
 /// assert_eq!(&song[..4], b"RIFF");
 /// assert_eq!(song.len(), 44 + 22_050 * 4);
 /// ```
@@ -269,5 +269,30 @@ impl Room {
             sum += past;
         }
         0.16 * sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, wav};
+
+    #[test]
+    fn it_is_the_same_every_time_and_as_long_as_asked() {
+        assert_eq!(wav(0.3), wav(0.3));
+        assert_eq!([wav(0.0).len(), wav(-1.0).len(), wav(2.0).len()], [44, 44, 44 + 88_200 * 4]);
+    }
+
+    #[test]
+    fn it_begins_and_ends_in_silence_and_is_loudest_after_the_drop() {
+        let piece = Piece::new(4.0).play();
+        let loudness = |share: std::ops::Range<usize>| -> f32 {
+            let part = &piece[share.start * piece.len() / 100..share.end * piece.len() / 100];
+            part.iter().flatten().map(|sample| sample * sample).sum::<f32>()
+                / 2.0
+                / f32::from(u16::try_from(part.len() / 64).expect("a short part"))
+        };
+        let [start, build, drop, end] = [0..1, 30..48, 52..80, 99..100].map(loudness);
+        assert!(start < build / 100.0 && end < build / 100.0, "{start} {build} {end}");
+        assert!(drop > build * 2.0, "{build} {drop}");
     }
 }

@@ -25,6 +25,7 @@ fn last_box(file: &mut File) -> io::Result<(u64, Vec<u8>)> {
     let (mut start, end) = (0, file.metadata()?.len());
     loop {
         file.seek(SeekFrom::Start(start))?;
+        // The last box may be shorter than that; what it lacks counts as zero.
         let mut header = [0; 16];
         let most = usize::try_from(end - start).unwrap_or(16).min(16);
         file.read_exact(&mut header[..most])?;
