@@ -96,6 +96,14 @@ pub struct Listen {
     pub listen: SocketAddr,
 }
 
+/// Where a role that serves nobody tells how it is.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Health {
+    /// Address and port for /livez and /readyz; without it nothing listens
+    #[arg(long, env = "KILN_HEALTH_LISTEN")]
+    pub health_listen: Option<SocketAddr>,
+}
+
 /// How strict the start is.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Strictness {
@@ -157,7 +165,9 @@ impl Public {
             }
         };
         let url = checked_url(variable, url)?;
-        if url.starts_with("http://") {
+        let is_loopback =
+            ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|start| url.starts_with(start));
+        if url.starts_with("http://") && !(strictness.insecure_dev && is_loopback) {
             let problem = "is http://, so anybody on the way could read the callback secrets; use https://";
             if !strictness.insecure_dev {
                 return Err(Misconfigured::new(variable, problem));

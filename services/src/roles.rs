@@ -48,6 +48,8 @@ pub struct WebhookArgs {
 #[derive(Args, Clone, Debug)]
 pub struct WorkerArgs {
     #[command(flatten)]
+    pub(crate) health: config::Health,
+    #[command(flatten)]
     pub(crate) nats: config::Nats,
     #[command(flatten)]
     pub(crate) bucket: config::Bucket,
@@ -64,6 +66,8 @@ pub struct WorkerArgs {
 /// Settings of `kiln projector`.
 #[derive(Args, Clone, Debug)]
 pub struct ProjectorArgs {
+    #[command(flatten)]
+    pub(crate) health: config::Health,
     #[command(flatten)]
     pub(crate) nats: config::Nats,
     #[command(flatten)]
@@ -172,12 +176,29 @@ async fn serve(args: &Listen, nats: &config::Nats, router: Router, stop: Cancell
     Ok(())
 }
 
+/// Serves only the health, if an address for it is given.
+async fn serve_health(
+    args: config::Health,
+    bus: Bus,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()>> {
+    let listener = match args.health_listen {
+        Some(listen) => Some(bind(&Listen { listen }).await?),
+        None => None,
+    };
+    Ok(async move {
+        if let Some(listener) = listener {
+            http::serve(listener, http::finish(http::health(NatsReady(bus))), stop).await;
+        }
+    })
+}
+
 /// The listener that was asked for; a taken port is an error that names it.
 pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
     let address = args.listen;
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is the port in use? choose another with --listen or KILN_LISTEN")
-    })
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is the port in use? choose another one"))
 }
 
 /// `kiln api`
@@ -197,15 +218,17 @@ pub async fn worker(args: &WorkerArgs, policy: Policy, stop: CancellationToken) 
     let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
     let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
     let log = Log::new(connect(&args.nats, "worker").await?);
+    let health = serve_health(args.health, log.bus().clone(), stop.clone()).await?;
     let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
-    worker.run(stop).await;
+    tokio::join!(worker.run(stop), health);
     Ok(())
 }
 
 /// `kiln projector`
 pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let bus = connect(&args.nats, "projector").await?;
-    projector::run(&bus, stop).await;
+    let health = serve_health(args.health, bus.clone(), stop.clone()).await?;
+    tokio::join!(projector::run(&bus, stop), health);
     Ok(())
 }
 
@@ -217,11 +240,19 @@ pub async fn serve_all(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let ServeArgs { listen, nats, bucket, modal, public, webhook, strictness } = args.clone();
-    let worker_args =
-        WorkerArgs { nats: nats.clone(), bucket: bucket.clone(), modal, public, webhook: webhook.clone(), strictness };
-    let projector_args = ProjectorArgs { nats: nats.clone(), strictness };
+    let health = config::Health::default();
+    let worker_args = WorkerArgs {
+        health,
+        nats: nats.clone(),
+        bucket: bucket.clone(),
+        modal,
+        public,
+        webhook: webhook.clone(),
+        strictness,
+    };
+    let projector_args = ProjectorArgs { health, nats: nats.clone(), strictness };
     let router = api_router(&nats, &bucket).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
-    let health = http::health(NatsReady(connect(&nats, "health").await?));
+    let healthz = http::health(NatsReady(connect(&nats, "health").await?));
     let listener = match listener {
         Some(listener) => listener,
         None => bind(&listen).await?,
@@ -230,7 +261,7 @@ pub async fn serve_all(
     let mut roles = tokio::task::JoinSet::new();
     let token = stop.clone();
     roles.spawn(async move {
-        http::serve(listener, http::finish(router.merge(health)), token).await;
+        http::serve(listener, http::finish(router.merge(healthz)), token).await;
         anyhow::Ok(())
     });
     let token = stop.clone();

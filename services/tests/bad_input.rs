@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use events::wire::client::RenderRequest;
+use kiln::client::kiln::Error;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -42,6 +44,16 @@ async fn requests_that_do_not_fit_are_refused_by_name() {
     let bucket = world.folder.path().join("data/s3/kiln/renders");
     let objects = std::fs::read_dir(bucket).map_or(0, Iterator::count);
     assert_eq!(objects, 0, "a refused request left audio behind");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_file_that_is_no_audio_is_refused_with_an_answer_and_not_with_a_broken_connection() {
+    let world = TestWorld::start().await;
+    let file = world.folder.path().join("zeros");
+    std::fs::write(&file, vec![0; 40_000_000]).expect("the folder can be written to");
+    let refused = world.client.submit(&file, &RenderRequest::default(), |_| {}).await;
+    assert!(matches!(&refused, Err(Error::Problem(problem)) if problem.status == 415), "{refused:?}");
     world.stop().await;
 }
 

@@ -7,6 +7,7 @@ mod gpu;
 mod guard;
 mod life;
 mod render;
+mod roles;
 mod s3;
 mod stage;
 mod support;

@@ -29,7 +29,12 @@ pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Bod
     let id = job_id(&headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (request, audio) = if let Ok(boundary) = multer::parse_boundary(content_type) {
-        received::multipart(&api, id, body, boundary).await?
+        let mut body = body.into_data_stream();
+        let received = received::multipart(&api, id, &mut body, boundary).await;
+        if received.is_err() {
+            received::drain(&mut body).await;
+        }
+        received?
     } else if content_type.starts_with("application/json") {
         api.read_request(id, body).await?
     } else {

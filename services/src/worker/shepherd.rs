@@ -64,11 +64,16 @@ impl Worker {
 
     /// Appends what was decided. Whatever comes of it, the job is loaded next and everything is decided again.
     async fn record(&self, id: JobId, command: Command, seen: &mut Seen) {
+        let event = name(&command);
         match self.log.record(id, command, clock::now()).await {
             Ok(recorded) => match recorded.refused {
-                None => tracing::info!(job.id = %id, message.seq = recorded.job.seq, "recorded"),
+                None => {
+                    tracing::info!(job.id = %id, event.name = event, message.seq = recorded.job.seq, "a fact is in the log");
+                }
                 Some(Rejection::AlreadyKnown) => {}
-                Some(rejection) => tracing::info!(job.id = %id, %rejection, "not recorded"),
+                Some(rejection) => {
+                    tracing::info!(job.id = %id, event.name = event, %rejection, "a fact came too late");
+                }
             },
             Err(nats::Error::Occupied(_)) => seen.is_unwritable = true,
             Err(error) => {
@@ -114,5 +119,18 @@ impl Worker {
         *told = Some((n, waiting_for));
         let report = Progressed { waiting_for: Some(waiting_for), until: Some(until), ..Progressed::new(n, 0) };
         self.log.report(id, report).await;
+    }
+}
+
+/// The event that a command becomes.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Request(_) => "requested",
+        Command::Dispatch(..) => "dispatched",
+        Command::Claim(..) => "started",
+        Command::FailAttempt(..) => "attempt_failed",
+        Command::Complete(..) => "completed",
+        Command::Cancel(_) => "cancelled",
+        Command::Fail(_) => "failed",
     }
 }

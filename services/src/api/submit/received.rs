@@ -1,6 +1,8 @@
 //! Audio on its way into the bucket: sniffed, counted and hashed while it streams.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
 use bytes::Bytes;
 use events::wire::client::RenderRequest;
 use events::{AudioKey, JobId};
@@ -14,6 +16,9 @@ use crate::http::problem::Problem;
 
 /// Largest part `request`.
 const MAX_REQUEST: usize = 128 * 1024;
+
+/// How long a refused client may go on sending.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Audio that is in the bucket.
 pub(super) struct Stored {
@@ -30,10 +35,10 @@ pub(super) fn not_audio() -> Problem {
 pub(super) async fn multipart(
     api: &Api,
     id: JobId,
-    body: Body,
+    body: &mut BodyDataStream,
     boundary: String,
 ) -> Result<(RenderRequest, Stored), Problem> {
-    let mut parts = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut parts = multer::Multipart::new(body, boundary);
     let mut request = RenderRequest::default();
     while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
         match part.name() {
@@ -47,6 +52,14 @@ pub(super) async fn multipart(
         }
     }
     Err(Problem::bad_request("the part `audio` is missing"))
+}
+
+/// Takes what a refused client still sends, for a while: most clients read the answer only when they have sent all, and
+/// would see nothing but a broken connection.
+pub(super) async fn drain(body: &mut BodyDataStream) {
+    let rest = async { while let Some(Ok(_)) = body.next().await {} };
+    // Who sends for longer than that is cut.
+    let _ = tokio::time::timeout(DRAIN, rest).await;
 }
 
 async fn read_request(mut part: multer::Field<'_>) -> Result<RenderRequest, Problem> {
