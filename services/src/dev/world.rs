@@ -214,7 +214,7 @@ fn policy() -> Policy {
 async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {
     let settings =
         nats::server::Options { port, ..nats::server::Options::new(&options.nats_server, options.data.join("nats")) };
-    Server::start(settings).await.context("nats-server did not start")
+    Ok(Server::start(settings).await?)
 }
 
 fn serve_parts(
