@@ -8,6 +8,29 @@
 //! - [`decide`] turns a [`Command`] into the [`Event`] to append, or a [`Rejection`].
 //! - [`next_step`] tells a worker what to do now.
 //!
+//! ```
+//! use events::{Attempt, AudioKey, Command, Job, JobId, Policy, Recorded, Rejection, Seen, Spec, Status, Step, Timestamp};
+//! use events::{decide, next_step, spec::Audio};
+//!
+//! let id = JobId::parse("0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001")?;
+//! let key = AudioKey::of_job(id, "flac")?;
+//! let spec = Spec::new(Audio::Stored { key, sha256: None, size_bytes: None });
+//! let now = Timestamp::parse("2026-11-21T12:00:00.000Z")?;
+//!
+//! let mut job = Job::default();
+//! let event = decide(&job, Command::Request(spec.clone()))?;
+//! let recorded = Recorded { seq: 1, time: now, event };
+//! job.absorb(&recorded);
+//! job.absorb(&recorded); // a redelivery changes nothing
+//! assert_eq!(job.status(), Status::Pending);
+//!
+//! // A second request of the same job is no second fact; a worker that just took the job dispatches it.
+//! assert_eq!(decide(&job, Command::Request(spec)), Err(Rejection::AlreadyKnown));
+//! let step = next_step(&job, &Seen::new(id, true), now, &Policy::default());
+//! assert_eq!(step, Step::Dispatch(Attempt::FIRST));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The rules as tables are in `transitions.md`; `schemas/` holds the contract for other languages. Both are generated:
 //! `cargo regen` accepts a change.
 //!
@@ -38,8 +61,8 @@
 //! spawner dies after it made a call; the call's container claims, and the webhook, seeing a live job, decides on
 //! `started.1`; a person cancels; the worker stops attempt 1 (it knows no call to name) and lets go of the job; now
 //! `started.1` is appended, on a subject that is free, and the container renders for nobody. `attempt_failed.1` against
-//! `started.1` is the same race: attempt 2 is submitted while attempt 1 renders. So every append that follows from a decision names the sequence that
-//! it was decided at. (Without any one of write-once subjects, the claim, reconciliation and idempotent submits a promise
+//! `started.1` is the same race: attempt 2 is submitted while attempt 1 renders. So every append that follows from a
+//! decision names the sequence that it was decided at. (Without any one of write-once subjects, the claim, reconciliation and idempotent submits a promise
 //! breaks too; `without_any_one_rule_a_promise_is_broken` tells how. Without idempotent submits it is the money: the
 //! claim still keeps the second call from rendering.)
 //!
