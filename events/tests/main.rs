@@ -1,5 +1,6 @@
 //! The crate's tests, in one binary.
 
+mod capability;
 mod exhaustive;
 mod fixtures;
 mod generated;
