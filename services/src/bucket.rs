@@ -102,6 +102,9 @@ pub enum UploadError<E> {
     /// The bytes stopped coming, or were refused on the way.
     #[error("the upload broke off")]
     Body(E),
+    /// There is an object under the key already, and it stays.
+    #[error("the key is taken")]
+    Taken,
     /// The store.
     #[error(transparent)]
     Store(#[from] Error),
@@ -202,8 +205,19 @@ impl Bucket {
         signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
     }
 
-    /// Stores a stream in constant memory: at once if it is short, else in parts of [`PART_BYTES`]. If the stream breaks
-    /// off, nothing is left behind.
+    /// The bytes of an object, as they come.
+    pub async fn get(&self, key: &str) -> Result<impl Stream<Item = Result<Bytes, Error>> + Unpin, Error> {
+        let failed = |cause| Error::Get(key.to_owned(), cause);
+        let got = self.client.get_object().bucket(&self.name).key(key).send().await;
+        let mut body = got.map_err(|error| failed(Cause::of(&error)))?.body;
+        Ok(futures_util::stream::poll_fn(move |context| {
+            let next = std::pin::Pin::new(&mut body).poll_next(context);
+            next.map(|chunk| chunk.map(|chunk| chunk.map_err(|error| failed(Cause(error.to_string())))))
+        }))
+    }
+
+    /// Stores a stream in constant memory: at once if it is short, else in parts of [`PART_BYTES`]. An object that is there
+    /// already is not replaced. If the stream breaks off, nothing is left behind.
     pub async fn put_stream<S, E>(&self, key: &str, content_type: &str, stream: S) -> Result<(), UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -211,7 +225,10 @@ impl Bucket {
         let mut parts = Parts { stream, rest: BytesMut::new() };
         let first = parts.next().await.map_err(UploadError::Body)?;
         if first.len() < PART_BYTES {
-            return Ok(self.put(key, content_type, first).await?);
+            let put =
+                self.client.put_object().bucket(&self.name).key(key).content_type(content_type).if_none_match("*");
+            let put = put.body(ByteStream::from(first)).send().await;
+            return put.map(|_| ()).map_err(|error| refused(key, &error));
         }
         let upload = self.begin(key, content_type).await?;
         match self.put_parts(key, &upload, first, &mut parts).await {
@@ -255,8 +272,8 @@ impl Bucket {
         }
         let all = CompletedMultipartUpload::builder().set_parts(Some(done)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
-        let completed = request.multipart_upload(all).send().await;
-        Ok(completed.map(|_| ()).map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?)
+        let completed = request.multipart_upload(all).if_none_match("*").send().await;
+        completed.map(|_| ()).map_err(|error| refused(key, &error))
     }
 
     async fn put_part(&self, key: &str, upload: &str, number: i32, body: Bytes) -> Result<CompletedPart, Error> {
@@ -272,6 +289,17 @@ impl Bucket {
             let error = Cause::of(&error);
             tracing::warn!(object.key = key, %error, "an unfinished upload could not be removed; a lifecycle rule should");
         }
+    }
+}
+
+/// 412 and 409 are the store's ways to say that the key is taken.
+fn refused<E, B>(key: &str, error: &SdkError<E>) -> UploadError<B>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match error.raw_response().map(|response| response.status().as_u16()) {
+        Some(409 | 412) => UploadError::Taken,
+        _ => UploadError::Store(Error::Put(key.to_owned(), Cause::of(error))),
     }
 }
 

@@ -103,8 +103,14 @@ async fn the_same_idempotency_key_gives_the_same_job_and_refuses_another_request
     let (first, again) = tokio::join!(submit(audio.clone(), 30), submit(audio.clone(), 30));
     assert_eq!((first.0, again.0), (202, 202), "{first:?} {again:?}");
     assert_eq!(first.1["jobId"], again.1["jobId"]);
-    let other = submit(audio, 60).await;
-    assert_eq!((other.0, &other.1["code"]), (422, &"idempotency_key_reused".into()));
+    let mut other_audio = audio.clone();
+    other_audio[1000] ^= 1;
+    for other in [submit(audio.clone(), 60).await, submit(other_audio, 30).await] {
+        assert_eq!((other.0, &other.1["code"]), (422, &"idempotency_key_reused".into()));
+    }
+    let stored =
+        world.folder.path().join(format!("data/s3/kiln/renders/{}/audio.wav", first.1["jobId"].as_str().unwrap_or("")));
+    assert!(std::fs::read(stored).is_ok_and(|stored| stored == audio), "the accepted audio was replaced");
     let job = first.1["jobId"].as_str().expect("it has an id").parse().expect("it is one");
     assert_eq!(world.wait_for_end(job).await.status, Status::Complete);
     assert_eq!(world.kinds(job).await, ["requested", "dispatched", "started", "completed"]);

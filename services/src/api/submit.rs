@@ -89,16 +89,18 @@ impl Api {
             self.bucket.first_bytes(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
         let kind = audio::sniff(&first).ok_or_else(received::not_audio)?;
         let to = AudioKey::of_job(id, kind.extension).map_err(|_| Problem::internal())?;
-        if from != to {
+        // Under an Idempotency-Key that was used before, the audio is in its place, and stays.
+        let is_there = self.bucket.head(&to.to_string()).await.map_err(|error| unavailable(&error))?.is_some();
+        if from != to && !is_there {
             self.bucket.copy(key, &to.to_string()).await.map_err(|error| unavailable(&error))?;
         }
-        Ok(Stored { key: to, sha256: None, size_bytes: object.size_bytes })
+        Ok(Stored { key: to, source: key.to_owned(), sha256: None, size_bytes: object.size_bytes })
     }
 
     /// Writes the request into the log.
     async fn request(&self, id: JobId, request: RenderRequest, audio: Stored) -> Result<Response, Problem> {
         let fingerprint = fingerprint(&request, &audio);
-        let Stored { key, sha256, size_bytes } = audio;
+        let Stored { key, sha256, size_bytes, .. } = audio;
         let source = spec::Audio::Stored { key, sha256, size_bytes: Some(size_bytes) };
         let spec = Spec { fingerprint: Some(fingerprint), ..request.into_spec(source) };
         let recorded = self.record(id, Command::Request(spec)).await;
@@ -111,11 +113,7 @@ impl Api {
         })?;
         match recorded.refused {
             None | Some(Rejection::AlreadyKnown) => Ok(accepted(id, &recorded.job)),
-            Some(_) => Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "this Idempotency-Key was used before for another request; use a new one",
-            )),
+            Some(_) => Err(received::key_reused()),
         }
     }
 }
@@ -132,10 +130,7 @@ fn check(request: &RenderRequest) -> Result<(), Problem> {
 fn fingerprint(request: &RenderRequest, audio: &Stored) -> String {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(request).unwrap_or_default());
-    match &audio.sha256 {
-        Some(sha256) => hash.update(sha256),
-        None => hash.update(audio.key.to_string()),
-    }
+    hash.update(&audio.source);
     received::hex(&hash.finalize())
 }
 

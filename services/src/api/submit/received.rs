@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
+use axum::http::StatusCode;
 use bytes::Bytes;
 use events::wire::client::RenderRequest;
 use events::{AudioKey, JobId};
@@ -23,6 +24,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Audio that is in the bucket.
 pub(super) struct Stored {
     pub(super) key: AudioKey,
+    /// What tells it from other audio: its hash, or the key that the client named.
+    pub(super) source: String,
     pub(super) sha256: Option<String>,
     pub(super) size_bytes: u64,
 }
@@ -118,12 +121,35 @@ where
         hash.update(&chunk);
         Ok(chunk)
     });
-    api.bucket.put_stream(&key.to_string(), kind.content_type, counted).await.map_err(|error| match error {
-        UploadError::Body(problem) => problem,
-        UploadError::Store(error) => unavailable(&error),
-    })?;
-    let sha256 = Some(hex(&hash.finalize()));
-    Ok(Stored { key, sha256, size_bytes })
+    let stored = api.bucket.put_stream(&key.to_string(), kind.content_type, counted).await;
+    let sha256 = hex(&hash.finalize());
+    match stored {
+        Ok(()) => {}
+        Err(UploadError::Taken) => same_as_stored(api, &key, &sha256).await?,
+        Err(UploadError::Body(problem)) => return Err(problem),
+        Err(UploadError::Store(error)) => return Err(unavailable(&error)),
+    }
+    let source = sha256.clone();
+    Ok(Stored { key, source, sha256: Some(sha256), size_bytes })
+}
+
+/// The same request was here before, or is here at the same time: what it stored must be what this one brings.
+async fn same_as_stored(api: &Api, key: &AudioKey, sha256: &str) -> Result<(), Problem> {
+    let (key, mut hash) = (key.to_string(), Sha256::new());
+    let mut chunks = api.bucket.get(&key).await.map_err(|error| unavailable(&error))?;
+    while let Some(chunk) = chunks.next().await {
+        hash.update(chunk.map_err(|error| unavailable(&error))?);
+    }
+    if hex(&hash.finalize()) == sha256 { Ok(()) } else { Err(key_reused()) }
+}
+
+/// 422: one `Idempotency-Key` for two requests.
+pub(super) fn key_reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "this Idempotency-Key was used before for another request; use a new one",
+    )
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
