@@ -66,15 +66,11 @@ async fn a_cancelled_render_stops_and_stays_cancelled() {
     assert_eq!(cancelled.status, Status::Cancelled);
     let again = world.http.delete(&url).send().await.expect("it is answered");
     assert_eq!(again.status(), 409);
-    let is_rendering = || {
-        let processes = crate::world::processes_of(world.folder.path());
-        processes.iter().any(|line| line.contains("ffmpeg") && line.contains("mp4"))
-    };
-    let started = std::time::Instant::now();
-    while is_rendering() {
-        assert!(started.elapsed() < crate::world::LIMIT, "ffmpeg still runs");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    wait_for("the end of ffmpeg", async || {
+        let processes = processes_of(world.folder.path());
+        (!processes.iter().any(|line| line.contains("ffmpeg") && line.contains("mp4"))).then_some(())
+    })
+    .await;
     assert_eq!(world.wait_for_end(job).await.status, Status::Cancelled);
     world.stop().await;
 }
@@ -124,14 +120,8 @@ async fn a_killed_log_server_comes_back_and_the_job_goes_on() {
     world.wait_for_status(job, Status::Processing).await;
     world.world().nats().kill();
     world.world().nats().restart().await.expect("it starts again");
-    let started = std::time::Instant::now();
-    let done = loop {
-        match world.client.poll(job).await {
-            Ok(poll) if poll.status.is_final() => break poll,
-            _ => assert!(started.elapsed() < crate::world::LIMIT, "the job did not end"),
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    };
+    let ended = async || world.client.poll(job).await.ok().filter(|poll| poll.status.is_final());
+    let done = wait_for("the end of the job", ended).await;
     assert_eq!(done.status, Status::Complete, "{done:?}");
     assert_eq!(world.kinds(job).await.iter().filter(|kind| *kind == "dispatched").count(), 1);
     world.stop().await;

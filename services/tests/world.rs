@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use events::wire::client::{Accepted, History, Poll, RenderRequest};
 use events::{JobId, Status};
@@ -10,7 +10,7 @@ use kiln::client::kiln::Client;
 use kiln::dev::music;
 use kiln::dev::world::{Options, World};
 
-use crate::support::kiln;
+use crate::support::{kiln, wait_for};
 
 /// Nothing in a test takes longer, also on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_mins(2);
@@ -67,15 +67,11 @@ impl TestWorld {
 
     /// The first poll that fits.
     pub(crate) async fn wait_for(&self, job: JobId, fits: impl Fn(&Poll) -> bool) -> Poll {
-        let started = Instant::now();
-        loop {
+        wait_for("the poll", async || {
             let poll = self.client.poll(job).await.expect("the poll is answered");
-            if fits(&poll) {
-                return poll;
-            }
-            assert!(started.elapsed() < LIMIT, "not in time; last seen: {poll:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            if fits(&poll) { Some(poll) } else { None }
+        })
+        .await
     }
 
     pub(crate) async fn wait_for_end(&self, job: JobId) -> Poll {
