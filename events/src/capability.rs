@@ -9,7 +9,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{Attempt, JobId, Secret, Timestamp};
+use crate::{Attempt, JobId, Secret, Timestamp, hex};
 
 const VERSION: &str = "kiln1";
 /// Longest header that is looked at; a real capability has about 130 bytes.
@@ -131,14 +131,6 @@ fn parse(body: &str) -> Option<(&str, Grant)> {
     }
     let expires = Timestamp::from_unix_ms(expires.parse::<i64>().ok()?.checked_mul(1000)?);
     Some((kid, Grant { job, attempt, expires }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        text
-    })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -35,16 +35,6 @@ pub struct Bucket {
 /// The store did not do what it was asked. A variant per operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Asking whether the bucket is there.
-    #[error("the bucket `{bucket}` cannot be reached at `{endpoint}`")]
-    Reach {
-        /// Its name.
-        bucket: String,
-        /// The store's address.
-        endpoint: String,
-        /// Why.
-        source: Cause,
-    },
     /// Making the bucket.
     #[error("the bucket `{0}` cannot be made")]
     Create(String, #[source] Cause),
@@ -120,16 +110,6 @@ impl Bucket {
             .http_client(http)
             .build();
         Ok(Self { client: Client::from_conf(settings), name: config.r2_bucket_name.clone() })
-    }
-
-    /// Whether the bucket answers.
-    pub async fn check(&self, endpoint: &str) -> Result<(), Error> {
-        let asked = self.client.head_bucket().bucket(&self.name).send().await;
-        asked.map(|_| ()).map_err(|error| Error::Reach {
-            bucket: self.name.clone(),
-            endpoint: endpoint.to_owned(),
-            source: Cause::of(&error),
-        })
     }
 
     /// Makes the bucket if it is not there. Returns whether it was made.

@@ -92,8 +92,7 @@ fn sha256(file: &Path) -> io::Result<String> {
     loop {
         let bytes = reader.fill_buf()?;
         if bytes.is_empty() {
-            let digits = hasher.finalize().into_iter().map(|byte| format!("{byte:02x}"));
-            return Ok(digits.fold(String::new(), |text, digits| text + &digits));
+            return Ok(events::hex(&hasher.finalize()));
         }
         let length = bytes.len();
         hasher.update(bytes);

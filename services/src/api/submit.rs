@@ -131,7 +131,7 @@ fn fingerprint(request: &RenderRequest, audio: &Stored) -> String {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(request).unwrap_or_default());
     hash.update(&audio.source);
-    received::hex(&hash.finalize())
+    events::hex(&hash.finalize())
 }
 
 fn accepted(id: JobId, job: &events::Job) -> Response {

@@ -1,10 +1,10 @@
 //! Length and SHA-256 of a file.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use events::hex;
 use sha2::{Digest, Sha256};
 
 /// Length in bytes and SHA-256 in hexadecimal.
@@ -25,11 +25,4 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

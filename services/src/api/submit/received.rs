@@ -6,7 +6,7 @@ use axum::body::BodyDataStream;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use events::wire::client::RenderRequest;
-use events::{AudioKey, JobId};
+use events::{AudioKey, JobId, hex};
 use futures_util::{Stream, StreamExt, stream};
 use sha2::{Digest, Sha256};
 
@@ -150,12 +150,4 @@ pub(super) fn key_reused() -> Problem {
         "idempotency_key_reused",
         "this Idempotency-Key was used before for another request; use a new one",
     )
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
