@@ -1,22 +1,29 @@
 //! The role `api`: submit, poll, cancel, look back. What clients of any language speak to.
 
 mod cancel;
+mod docs;
 mod history;
+mod openapi;
 mod poll;
 mod submit;
+mod table;
 mod uploads;
 mod written;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::{Extension, Router};
 use events::{Command, Entry, Job, JobId};
 use nats::{Jobs, Log, Record};
+use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::clock;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
+use crate::http::route;
+use crate::keys::Caller;
+pub use openapi::document;
 use written::Written;
 
 /// What the role holds.
@@ -26,24 +33,29 @@ pub struct Api {
     jobs: Jobs,
     bucket: Bucket,
     written: Arc<Written>,
+    stop: CancellationToken,
 }
 
 impl Api {
-    /// The role, ready to serve.
-    pub fn new(log: Log, jobs: Jobs, bucket: Bucket) -> Self {
-        Self { log, jobs, bucket, written: Arc::default() }
+    /// The role, ready to serve until `stop`: then it takes no new work.
+    pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
+        Self { log, jobs, bucket, written: Arc::default(), stop }
     }
 
     /// Its routes.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/api/render", post(submit::submit))
-            .route("/api/uploads", post(uploads::upload))
-            .route("/api/render/{job}", get(poll::poll).delete(cancel::cancel))
-            .route("/api/render/{job}/events", get(history::history))
-            .route("/api/audio/jobs/{job}", get(poll::poll_as_original))
-            .route("/api/audio/jobs/{job}/cancel", post(cancel::cancel))
-            .with_state(self)
+        route::router(table::routes()).layer(Extension(Caller::anonymous())).with_state(self)
+    }
+
+    /// Whether work may begin, asked before a body is read.
+    fn takes_work(&self) -> Result<(), Problem> {
+        if self.stop.is_cancelled() {
+            return Err(Problem::new(Code::Stopping, "this server is about to stop; try again at another"));
+        }
+        if !self.log.bus().is_connected() {
+            return Err(Problem::new(Code::LogUnavailable, "kiln's log cannot be reached; try again"));
+        }
+        Ok(())
     }
 
     /// Makes a client's wish a fact, or says why not; whoever polls here afterwards sees it.
@@ -77,5 +89,5 @@ fn parse_id(text: &str) -> Result<JobId, Problem> {
 /// Something that we need did not answer; the client may ask again.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::warn!(error = crate::chain(error), "a request could not be served");
-    Problem::unavailable("unavailable", "kiln cannot do this now; try again")
+    Problem::new(Code::Unavailable, "kiln cannot do this now; try again")
 }

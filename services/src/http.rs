@@ -1,6 +1,8 @@
 //! Serving HTTP/1 with a clock on everything: `axum::serve` never closes idle or trickling sockets.
 
+pub mod code;
 pub mod problem;
+pub mod route;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +24,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::clock;
+use code::Code;
 use problem::Problem;
+use route::{Answer, Operation};
 
 /// A request's head must be here by then, and an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,6 +45,26 @@ pub trait Ready: Clone + Send + Sync + 'static {
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
 }
 
+/// What [`health`] serves.
+pub fn health_operations() -> [Operation; 2] {
+    let livez = Operation {
+        path: "/livez",
+        name: "livez",
+        summary: "Whether the process lives",
+        answers: vec![Answer::text("It lives.", "text/plain")],
+        ..Operation::default()
+    };
+    let readyz = Operation {
+        path: "/readyz",
+        name: "readyz",
+        summary: "Whether the role can do its work now",
+        answers: vec![Answer::text("It can.", "text/plain")],
+        problems: &[Code::NotReady],
+        ..Operation::default()
+    };
+    [livez, readyz]
+}
+
 /// `/livez` and `/readyz`, the same for every role.
 pub fn health<R: Ready>(role: R) -> Router {
     let readyz = move || {
@@ -48,11 +72,12 @@ pub fn health<R: Ready>(role: R) -> Router {
         async move {
             match role.ready().await {
                 Ok(()) => "ready\n".into_response(),
-                Err(reason) => Problem::unavailable("not_ready", &reason).into_response(),
+                Err(reason) => Problem::new(Code::NotReady, reason).into_response(),
             }
         }
     };
-    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(readyz))
+    let [live, ready] = health_operations();
+    route::router(vec![live.by(get(|| async { "alive\n" })), ready.by(get(readyz))])
 }
 
 /// What every role's routes have in common: a name for each request, problems in one form, a clock on bodies, and a panic
@@ -60,7 +85,9 @@ pub fn health<R: Ready>(role: R) -> Router {
 pub fn finish(router: Router) -> Router {
     router
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "this address does not take this method")
+        })
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
         .layer(middleware::from_fn(name_request))

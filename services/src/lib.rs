@@ -15,6 +15,7 @@ pub mod dev;
 pub mod film;
 pub mod guard;
 pub mod http;
+pub mod keys;
 pub mod modal;
 pub mod probe;
 pub mod program;

@@ -150,10 +150,10 @@ impl Ready for NatsReady {
 }
 
 /// The api's routes.
-async fn api_router(nats: &config::Nats, bucket: &config::Bucket) -> anyhow::Result<Router> {
+async fn api_router(nats: &config::Nats, bucket: &config::Bucket, stop: &CancellationToken) -> anyhow::Result<Router> {
     let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
-    Ok(Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket).router())
+    Ok(Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone()).router())
 }
 
 /// The webhook's routes.
@@ -203,7 +203,7 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let router = api_router(&args.nats, &args.bucket).await?;
+    let router = api_router(&args.nats, &args.bucket, &stop).await?;
     serve(&args.listen, &args.nats, router, stop).await
 }
 
@@ -251,7 +251,7 @@ pub async fn serve_all(
         strictness,
     };
     let projector_args = ProjectorArgs { health, nats: nats.clone(), strictness };
-    let router = api_router(&nats, &bucket).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
+    let router = api_router(&nats, &bucket, &stop).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
     let healthz = http::health(NatsReady(connect(&nats, "health").await?));
     let listener = match listener {
         Some(listener) => listener,

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bucket::Bucket;
 use crate::clock;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// Largest body of a callback.
@@ -80,20 +81,20 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
 /// Anything but a clear answer from the log or the store: the sender must try again.
 fn unknown(grant: &Grant, error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::warn!(job.id = %grant.job, job.attempt = %grant.attempt, error = crate::chain(error), "a callback could not be taken");
-    Problem::unavailable("try_again", "kiln cannot take this now; send it again")
+    Problem::new(Code::TryAgain, "kiln cannot take this now; send it again")
 }
 
 /// What a refusal by the domain means to a container.
 fn refused(rejection: Rejection) -> Problem {
     match rejection {
         Rejection::NoSuchJob => Problem::not_found("there is no such job"),
-        Rejection::Over => Problem::gone("over", "this attempt is over; stop"),
-        Rejection::ClaimedElsewhere => Problem::conflict("claimed_elsewhere", "another container has this attempt"),
+        Rejection::Over => Problem::new(Code::Over, "this attempt is over; stop"),
+        Rejection::ClaimedElsewhere => Problem::new(Code::ClaimedElsewhere, "another container has this attempt"),
         Rejection::Ended(status) => ended(status),
-        Rejection::RequestedOtherwise | Rejection::AlreadyKnown => Problem::conflict("conflict", rejection.to_string()),
+        Rejection::RequestedOtherwise | Rejection::AlreadyKnown => Problem::new(Code::Conflict, rejection.to_string()),
     }
 }
 
 fn ended(status: Status) -> Problem {
-    Problem::conflict("ended", format!("the job has ended: `{status}`"))
+    Problem::new(Code::Ended, format!("the job has ended: `{status}`"))
 }

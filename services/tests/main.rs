@@ -6,6 +6,7 @@ mod demo;
 mod gpu;
 mod guard;
 mod life;
+mod openapi;
 mod render;
 mod roles;
 mod s3;

@@ -6,6 +6,7 @@ use events::wire::client::Poll;
 use events::{Command, Rejection};
 
 use super::{Api, parse_id, unavailable};
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 pub(super) async fn cancel(State(api): State<Api>, Path(job): Path<String>) -> Result<Json<Poll>, Problem> {
@@ -17,7 +18,7 @@ pub(super) async fn cancel(State(api): State<Api>, Path(job): Path<String>) -> R
         Some(Rejection::NoSuchJob) => Err(Problem::not_found("there is no such job")),
         Some(_) => {
             let status = recorded.job.status();
-            Err(Problem::conflict("ended", format!("the job has ended: `{status}`")))
+            Err(Problem::new(Code::Ended, format!("the job has ended: `{status}`")))
         }
     }
 }

@@ -2,18 +2,20 @@
 
 mod received;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use events::wire::client::{Accepted, AudioSource, RenderRequest};
 use events::{AudioKey, Command, JobId, Rejection, Spec, spec};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::{Api, unavailable};
+use crate::http::code::Code;
 use crate::http::problem::Problem;
+use crate::keys::Caller;
 use crate::{audio, clock};
 use received::Stored;
 
@@ -22,11 +24,14 @@ pub(super) const MAX_AUDIO: u64 = 2 * 1024 * 1024 * 1024;
 /// Largest JSON request; base64 of about 48 MiB of audio.
 const MAX_JSON: usize = 64 * 1024 * 1024;
 
-pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    if !api.log.bus().is_connected() {
-        return Err(Problem::unavailable("log_unavailable", "kiln's log cannot be reached; try again"));
-    }
-    let id = job_id(&headers)?;
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    api.takes_work()?;
+    let id = job_id(&caller, &headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (request, audio) = if let Ok(boundary) = multer::parse_boundary(content_type) {
         let mut body = body.into_data_stream();
@@ -44,12 +49,12 @@ pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Bod
 }
 
 /// The id that the `Idempotency-Key` gives, else a new one.
-fn job_id(headers: &HeaderMap) -> Result<JobId, Problem> {
+fn job_id(caller: &Caller, headers: &HeaderMap) -> Result<JobId, Problem> {
     let Some(key) = headers.get("idempotency-key") else {
         return Ok(clock::new_id());
     };
     match key.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) => Ok(JobId::from_idempotency_key("anonymous", key)),
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(JobId::from_idempotency_key(&caller.owner, key)),
         _ => Err(Problem::bad_request("the Idempotency-Key must have 1 to 255 printable ASCII characters")),
     }
 }
@@ -106,8 +111,8 @@ impl Api {
         let recorded = self.record(id, Command::Request(spec)).await;
         let recorded = recorded.map_err(|error| {
             tracing::warn!(job.id = %id, error = crate::chain(&error), "a request may or may not be in the log");
-            Problem::unavailable(
-                "unknown",
+            Problem::new(
+                Code::Unknown,
                 format!("the request may have been taken as job {id}; send it again with the same Idempotency-Key"),
             )
         })?;

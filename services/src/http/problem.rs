@@ -6,66 +6,59 @@ use axum::response::{IntoResponse, Response};
 use events::spec::FieldError;
 use events::wire::client;
 
+use super::code::Code;
+
 /// A problem, before the request's name is known.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
 }
 
 impl Problem {
-    /// A problem of this status, with a stable code and a sentence.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None }
+    /// A problem with a sentence that says what happened here, and what to do. A 429 or 503 asks to try again soon.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let may_try_again = matches!(code.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let retry_after_seconds = may_try_again.then_some(2);
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_seconds }
+    }
+
+    /// The kind.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// 400: the request cannot be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+        Self::new(Code::BadRequest, detail)
     }
 
     /// 401: always the same, whatever is wrong.
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "the Authorization header does not allow this")
+        Self::new(Code::Unauthorized, "the Authorization header does not allow this")
     }
 
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
-    }
-
-    /// 405.
-    pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
-    }
-
-    /// 409.
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, detail)
-    }
-
-    /// 410: whoever works at this must stop.
-    pub fn gone(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::GONE, code, detail)
+        Self::new(Code::NotFound, detail)
     }
 
     /// 413.
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        Self::new(Code::TooLarge, detail)
     }
 
     /// 415.
     pub fn unsupported(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// 422: fields break their bounds.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|error| format!("`{}` {}", error.pointer, error.detail)).collect::<Vec<_>>();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail.join("; ")) }
+        Self { errors, ..Self::new(Code::InvalidRequest, detail.join("; ")) }
     }
 
     /// 422 about one field.
@@ -75,28 +68,28 @@ impl Problem {
 
     /// 500: a defect of ours, told without its innards.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "kiln failed at this request; its log says why")
-    }
-
-    /// 503: try again soon.
-    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { retry_after_seconds: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
+        Self::new(Code::Internal, "kiln failed at this request; its log says why")
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
 }
 
+/// The problem that a response tells, also where the framework made it.
+pub(super) fn of(response: &Response) -> Option<Problem> {
+    let told = response.extensions().get::<Problem>();
+    told.cloned().or_else(|| framework_refusal(response.status()))
+}
+
 /// Writes the body of a problem, now that the request has a name; also for refusals that the framework made.
 pub(super) fn write_out(mut response: Response, request_id: &str) -> Response {
-    let problem = response.extensions_mut().remove::<Problem>().or_else(|| framework_refusal(&response));
-    if let Some(problem) = problem {
-        response = write(problem, request_id);
+    if let Some(problem) = of(&response) {
+        response = write(problem, response, request_id);
     }
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-request-id", value);
@@ -105,29 +98,32 @@ pub(super) fn write_out(mut response: Response, request_id: &str) -> Response {
 }
 
 /// A refusal by axum's own extractors has a plain text that may repeat the input; only its status is kept.
-fn framework_refusal(response: &Response) -> Option<Problem> {
-    let status = response.status();
+fn framework_refusal(status: StatusCode) -> Option<Problem> {
     if !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    let title = status.canonical_reason().unwrap_or("the request was refused").to_lowercase();
-    Some(Problem::new(status, if status.is_server_error() { "internal" } else { "bad_request" }, title))
+    let code = Code::of_status(status);
+    let title = code.status().canonical_reason().unwrap_or("the request was refused").to_lowercase();
+    Some(Problem::new(code, title))
 }
 
-fn write(problem: Problem, request_id: &str) -> Response {
+/// What else the response says in its headers, such as `Allow`, stays.
+fn write(problem: Problem, mut response: Response, request_id: &str) -> Response {
+    let status = problem.code.status();
     let body = client::Problem {
         kind: "about:blank".into(),
-        title: problem.status.canonical_reason().unwrap_or("Error").into(),
-        status: problem.status.as_u16(),
+        title: status.canonical_reason().unwrap_or("Error").into(),
+        status: status.as_u16(),
         detail: problem.detail,
-        code: problem.code.into(),
+        code: problem.code.word().into(),
         request_id: request_id.into(),
         errors: problem.errors,
     };
     let body = serde_json::to_vec(&body).expect("a problem is plain JSON");
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = problem.status;
+    *response.body_mut() = Body::from(body);
+    *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = problem.retry_after_seconds {

@@ -15,6 +15,7 @@ use events::{Command, Job, Rejection, key, stage};
 
 use super::{Webhook, read, refused, unknown};
 use crate::clock;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// How long the audio's address lasts.
@@ -38,7 +39,7 @@ pub(super) async fn claim(
     let recorded = claimed.map_err(|error| unknown(&grant, &error))?;
     let job = match (recorded.refused, recorded.job) {
         (None | Some(Rejection::AlreadyKnown), job) => job,
-        (Some(Rejection::Ended(_)), _) => return Err(Problem::gone("over", "the job has ended; stop")),
+        (Some(Rejection::Ended(_)), _) => return Err(Problem::new(Code::Over, "the job has ended; stop")),
         (Some(rejection), _) => return Err(refused(rejection)),
     };
     tracing::info!(job.id = %grant.job, job.attempt = %grant.attempt, "a container took the attempt");
@@ -59,9 +60,9 @@ fn is_name(text: &str) -> bool {
 impl Webhook {
     /// Fresh addresses for the attempt's audio and video.
     async fn addresses(&self, grant: &Grant, job: &Job) -> Result<ClaimAnswer, Problem> {
-        let spec = job.spec().ok_or_else(|| Problem::gone("over", "the job's request cannot be read; stop"))?;
+        let spec = job.spec().ok_or_else(|| Problem::new(Code::Over, "the job's request cannot be read; stop"))?;
         let Audio::Stored { key: audio, sha256, size_bytes } = &spec.audio else {
-            return Err(Problem::gone("over", "the job's audio was never stored; stop"));
+            return Err(Problem::new(Code::Over, "the job's audio was never stored; stop"));
         };
         let upload_key = key::output(grant.job, grant.attempt);
         let audio_key = audio.to_string();

@@ -11,6 +11,7 @@ use events::{Command, Failure, JobId, Rejection, Status, key};
 
 use super::{Webhook, read, refused, unknown};
 use crate::clock;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 pub(super) async fn complete(
@@ -59,13 +60,10 @@ impl Webhook {
         let key = output.key().unwrap_or_default().to_owned();
         let object = self.bucket.head(&key).await.map_err(|error| unknown(grant, &error))?;
         let Some(object) = object.filter(|object| object.size_bytes > 0) else {
-            return Err(Problem::conflict("output_missing", "the video is not in the bucket; upload it again"));
+            return Err(Problem::new(Code::OutputMissing, "the video is not in the bucket; upload it again"));
         };
         if told.size_bytes.is_some_and(|told| told != object.size_bytes) {
-            return Err(Problem::conflict(
-                "output_missing",
-                "the video has another size in the bucket; upload it again",
-            ));
+            return Err(Problem::new(Code::OutputMissing, "the video has another size in the bucket; upload it again"));
         }
         Ok(Output { size_bytes: Some(object.size_bytes), ..output })
     }

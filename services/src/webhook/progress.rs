@@ -13,6 +13,7 @@ use events::wire::callback::ProgressBody;
 use events::{Attempt, Job, JobId};
 
 use super::{Webhook, read, unknown};
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// How long the role believes what it last read of a job in the log, and so how late a cancelled render may learn of it.
@@ -32,7 +33,7 @@ pub(super) async fn progress(
     let body: ProgressBody = read(body).await?;
     role.may_go_on(&grant).await?;
     if body.task_id.as_deref().is_some_and(|task| role.reports.is_replaced(&grant, task)) {
-        return Err(Problem::gone("over", "a newer container has this attempt; stop"));
+        return Err(Problem::new(Code::Over, "a newer container has this attempt; stop"));
     }
     let report = Progressed {
         stage: body.current_stage.filter(|stage| is_stage(stage)),
@@ -57,7 +58,7 @@ impl Webhook {
         if standing == Standing::Live(grant.attempt) {
             Ok(())
         } else {
-            Err(Problem::gone("over", "this attempt is over; stop"))
+            Err(Problem::new(Code::Over, "this attempt is over; stop"))
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
-use axum::http::StatusCode;
 use bytes::Bytes;
 use events::wire::client::RenderRequest;
 use events::{AudioKey, JobId, hex};
@@ -13,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Api, MAX_AUDIO, check, read_json, unavailable};
 use crate::audio::{self, SNIFF_BYTES, TAKEN};
 use crate::bucket::UploadError;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// Largest part `request`.
@@ -145,9 +145,5 @@ async fn same_as_stored(api: &Api, key: &AudioKey, sha256: &str) -> Result<(), P
 
 /// 422: one `Idempotency-Key` for two requests.
 pub(super) fn key_reused() -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "idempotency_key_reused",
-        "this Idempotency-Key was used before for another request; use a new one",
-    )
+    Problem::new(Code::IdempotencyKeyReused, "this Idempotency-Key was used before for another request; use a new one")
 }

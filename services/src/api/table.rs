@@ -1,0 +1,190 @@
+//! Every route of the api, with all that is said of it. The router and the document are both made of this table.
+
+use axum::http::Method;
+use axum::routing::{delete, get, post};
+use events::wire::client::{Accepted, History, Poll, RenderRequest, Upload, UploadRequest};
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+use super::{Api, cancel, history, openapi, poll, submit, uploads};
+use crate::http::code::Code::{
+    Ended, IdempotencyKeyReused, InvalidRequest, LogUnavailable, NotFound, Stopping, TooLarge, Unavailable, Unknown,
+    UnsupportedMediaType,
+};
+use crate::http::route::{Answer, Class, Content, Link, Operation, Parameter, Route};
+use crate::keys::Scope;
+
+const JOB: Parameter = Parameter {
+    place: "path",
+    name: "job",
+    meaning: "The job's id.",
+    schema: || json!({"type": "string", "format": "uuid"}),
+};
+
+const IDEMPOTENCY_KEY: Parameter = Parameter {
+    place: "header",
+    name: "Idempotency-Key",
+    meaning: "The same key and request give the same job, however often they are sent.",
+    schema: || json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}),
+};
+
+const TO_JOB: &[Link] = &[
+    Link { operation: "poll", parameter: "job", value: "$response.body#/jobId" },
+    Link { operation: "history", parameter: "job", value: "$response.body#/jobId" },
+    Link { operation: "cancel", parameter: "job", value: "$response.body#/jobId" },
+];
+
+/// The table.
+pub(super) fn routes() -> Vec<Route<Api>> {
+    let mut all = submitting();
+    all.extend(following());
+    all.extend(as_original());
+    all.extend(reading());
+    all
+}
+
+fn submitting() -> Vec<Route<Api>> {
+    let submit = Operation {
+        method: Method::POST,
+        path: "/api/render",
+        name: "submit",
+        summary: "Ask for a render",
+        description: "202 means that the audio is in the store and the request in the log: exactly one end will follow.",
+        class: Class::Upload,
+        scope: Some(Scope::Submit),
+        parameters: &[IDEMPOTENCY_KEY],
+        body: vec![Content::json::<RenderRequest>(), Content::form::<RenderRequest>()],
+        answers: vec![Answer {
+            headers: &[("Location", "Where to ask how the job stands.")],
+            links: TO_JOB,
+            ..Answer::json::<Accepted>(202, "The job was accepted.")
+        }],
+        problems: &[
+            InvalidRequest,
+            UnsupportedMediaType,
+            TooLarge,
+            IdempotencyKeyReused,
+            LogUnavailable,
+            Stopping,
+            Unavailable,
+            Unknown,
+        ],
+    };
+    let upload = Operation {
+        method: Method::POST,
+        path: "/api/uploads",
+        name: "upload",
+        summary: "Get an address to send a large file to",
+        description: "Send the file there with PUT, and then submit with its key.",
+        class: Class::Json,
+        scope: Some(Scope::Submit),
+        body: vec![Content::json::<UploadRequest>()],
+        answers: vec![Answer::json::<Upload>(201, "Where to send the file.")],
+        problems: &[InvalidRequest, TooLarge, Unavailable],
+        ..Operation::default()
+    };
+    vec![submit.by(post(submit::submit)), upload.by(post(uploads::upload))]
+}
+
+fn following() -> Vec<Route<Api>> {
+    let poll = Operation {
+        path: "/api/render/{job}",
+        name: "poll",
+        summary: "See how a job stands",
+        description: "All fields are always there, null where they do not apply.",
+        class: Class::Poll,
+        scope: Some(Scope::Read),
+        parameters: &[JOB],
+        answers: vec![Answer::json::<Poll>(200, "How the job stands.")],
+        problems: &[NotFound, Unavailable],
+        ..Operation::default()
+    };
+    let cancel = Operation {
+        method: Method::DELETE,
+        path: "/api/render/{job}",
+        name: "cancel",
+        summary: "Cancel a job",
+        description: "The GPU is stopped too. A job that has ended stays as it is.",
+        class: Class::Json,
+        scope: Some(Scope::Cancel),
+        parameters: &[JOB],
+        answers: vec![Answer::json::<Poll>(200, "The job is cancelled.")],
+        problems: &[NotFound, Ended, Unavailable],
+        ..Operation::default()
+    };
+    let history = Operation {
+        path: "/api/render/{job}/events",
+        name: "history",
+        summary: "See what happened to a job",
+        class: Class::Poll,
+        scope: Some(Scope::Read),
+        parameters: &[JOB],
+        answers: vec![Answer::json::<History>(200, "The job's events, oldest first.")],
+        problems: &[NotFound, Unavailable],
+        ..Operation::default()
+    };
+    vec![poll.by(get(poll::poll)), cancel.by(delete(cancel::cancel)), history.by(get(history::history))]
+}
+
+/// The addresses of the service that kiln takes the place of.
+fn as_original() -> Vec<Route<Api>> {
+    let poll = Operation {
+        path: "/api/audio/jobs/{job}",
+        name: "pollAsOriginal",
+        summary: "See how a job stands, with the error as a text alone",
+        class: Class::Poll,
+        scope: Some(Scope::Read),
+        parameters: &[JOB],
+        answers: vec![Answer {
+            content: vec![Content::Json(poll_as_original)],
+            ..Answer::empty(200, "How the job stands.")
+        }],
+        problems: &[NotFound, Unavailable],
+        ..Operation::default()
+    };
+    let cancel = Operation {
+        method: Method::POST,
+        path: "/api/audio/jobs/{job}/cancel",
+        name: "cancelAsOriginal",
+        summary: "Cancel a job",
+        class: Class::Json,
+        scope: Some(Scope::Cancel),
+        parameters: &[JOB],
+        answers: vec![Answer::json::<Poll>(200, "The job is cancelled.")],
+        problems: &[NotFound, Ended, Unavailable],
+        ..Operation::default()
+    };
+    vec![poll.by(get(poll::poll_as_original)), cancel.by(post(cancel::cancel))]
+}
+
+/// What is said of the api itself.
+fn reading() -> Vec<Route<Api>> {
+    let document = Operation {
+        path: "/openapi.json",
+        name: "document",
+        summary: "This document",
+        class: Class::Poll,
+        answers: vec![Answer::json::<Value>(200, "OpenAPI 3.1.")],
+        ..Operation::default()
+    };
+    let page = Operation {
+        path: "/docs",
+        name: "docs",
+        summary: "This document for people",
+        class: Class::Poll,
+        answers: vec![Answer::text("A page.", "text/html")],
+        ..Operation::default()
+    };
+    vec![document.by(get(openapi::serve)), page.by(get(openapi::serve_page))]
+}
+
+fn poll_as_original(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = Poll::json_schema(generator);
+    schema.insert("properties".into(), {
+        let mut properties = schema.get("properties").cloned().unwrap_or_default();
+        properties["error"] = json!({"type": ["string", "null"], "description": "Why there is no video."});
+        properties
+    });
+    schema
+}
