@@ -45,6 +45,9 @@ pub enum Error {
     /// A job's entry could not be read.
     #[error("cannot read the entry of job `{0}`")]
     Read(JobId, #[source] Cause),
+    /// The entries of several jobs could not be read.
+    #[error("cannot read the entries of a page of jobs")]
+    ReadMany(#[source] Cause),
     /// A job's entry could not be written.
     #[error("cannot write the entry of job `{0}`")]
     Project(JobId, #[source] Cause),
@@ -97,6 +100,7 @@ impl Error {
             | Self::Bury(_, source)
             | Self::Read(_, source)
             | Self::Project(_, source)
+            | Self::ReadMany(source)
             | Self::Watch(source) => source.is_transient(),
         }
     }

@@ -1,14 +1,18 @@
 //! The bucket `JOBS`: one entry per job, made from the log and disposable.
 
+use std::collections::HashMap;
+
 use async_nats::HeaderMap;
 use events::{Entry, JobId};
 
-use crate::stored::{Stored, last, last_of_leader};
+use crate::stored::{Stored, last, last_of_each, last_of_leader};
 use crate::topology::KV_JOBS;
 use crate::{Bus, Cause, Error};
 
 /// The server's error number for an entry that has changed since it was read.
 const WRONG_LAST_SEQUENCE: u64 = 10_071;
+/// In front of each key.
+pub(crate) const PREFIX: &str = "$KV.JOBS.";
 
 /// Reads entries.
 #[derive(Debug, Clone)]
@@ -26,6 +30,9 @@ pub(crate) struct Kept {
 }
 
 impl Jobs {
+    /// Entries that can be had at once; the server itself answers up to 1024.
+    pub const MANY: usize = 100;
+
     /// The bucket behind a connection.
     pub fn new(bus: Bus) -> Self {
         Self { bus }
@@ -36,6 +43,21 @@ impl Jobs {
     pub async fn get(&self, id: JobId) -> Result<Option<(u64, Entry)>, Error> {
         let kept = self.of_replica(id).await?;
         Ok(kept.entry.map(|entry| (kept.revision, entry)))
+    }
+
+    /// The entries of up to [`Jobs::MANY`] jobs, as some replica knows them, by one request. Those that are absent or
+    /// unreadable are missing.
+    pub async fn get_many(&self, ids: &[JobId]) -> Result<HashMap<JobId, Entry>, Error> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let subjects: Vec<_> = ids.iter().map(|id| subject(*id)).collect();
+        let found = last_of_each(&self.bus, KV_JOBS, &subjects).await.map_err(Error::ReadMany)?;
+        let entries = found.into_iter().filter_map(|stored| {
+            let id = JobId::parse(stored.subject.strip_prefix(PREFIX)?).ok()?;
+            Some((id, Kept::of(Some(stored)).entry?))
+        });
+        Ok(entries.collect())
     }
 
     /// What is kept, as some replica knows it.
@@ -62,7 +84,7 @@ impl Jobs {
 }
 
 fn subject(id: JobId) -> String {
-    format!("$KV.JOBS.{id}")
+    format!("{PREFIX}{id}")
 }
 
 impl Kept {

@@ -83,7 +83,7 @@ impl Log {
 
     /// The job's facts in the order of the log.
     pub async fn history(&self, id: JobId) -> Result<Vec<Recorded>, Error> {
-        let found = last_of_each(&self.bus, RENDER, &subject::of_job(id)).await;
+        let found = last_of_each(&self.bus, RENDER, &[subject::of_job(id)]).await;
         let found = found.map_err(|cause| Error::Load(id, cause))?;
         Ok(found.iter().filter_map(|stored| Some(stored.recorded()?.1)).collect())
     }

@@ -42,13 +42,13 @@ impl Stored {
     }
 }
 
-/// The newest message on each subject below a filter, by sequence, from whichever replica answers.
-pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filter: &str) -> Result<Vec<Stored>, Cause> {
+/// The newest message on each subject below one of the filters, by sequence, from whichever replica answers.
+pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stored>, Cause> {
     bus.wait_for_link().await?;
     let reading = async {
         let inbox = bus.client().new_inbox();
         let mut answers = bus.client().subscribe(inbox.clone()).await.map_err(Cause::client)?;
-        let body = json!({"multi_last": [filter]}).to_string();
+        let body = json!({"multi_last": filters}).to_string();
         let to = format!("$JS.API.DIRECT.GET.{stream}");
         bus.client().publish_with_reply(to, inbox, body.into()).await.map_err(Cause::client)?;
         let mut found = Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! The index is a hint for lists, queue positions and wake-ups. What a client is told is read from the bucket or the log.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,16 +16,20 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::topology::KV_JOBS;
+use crate::jobs::PREFIX;
+use crate::topology::{KV_JOBS, RENDER};
 use crate::{Bus, Cause, Error};
 
+mod chunk;
+mod glance;
 mod index;
 
+use glance::Glance;
+use index::Index;
 pub use index::Row;
-use index::{Glance, Index};
 
-/// How often the bucket is compared with the one that is watched: one that was deleted and made anew has sequences of its
-/// own, and a watch of the old one would see nothing for long.
+/// How often bucket and log are compared with those that are watched: a bucket that was deleted and made anew has
+/// sequences of its own, and a watch of the old one would see nothing for long. What the log lets go is told by nobody.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Before the watch is made anew.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -34,26 +39,42 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub struct Watch {
     index: Arc<Mutex<Index>>,
     caught_up: watch::Sender<bool>,
+    epoch: Arc<AtomicU64>,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { index: Arc::default(), caught_up: watch::Sender::new(false) }
+        Self { index: Arc::default(), caught_up: watch::Sender::new(false), epoch: Arc::default() }
     }
+}
+
+/// What tells a bucket and a log from others of the same name, and where the log begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Look {
+    bucket: String,
+    log: String,
+    first: u64,
 }
 
 #[derive(Deserialize)]
 struct Info {
     created: String,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct State {
+    first_seq: u64,
 }
 
 impl Watch {
     /// Follows the bucket until the stop.
     pub async fn run(&self, bus: &Bus, stop: CancellationToken) {
         let following = async {
+            let mut last = Look::default();
             loop {
-                if let Err(error) = self.follow(bus).await {
-                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), "watching the entries anew");
+                if let Err(error) = self.follow(bus, &mut last).await {
+                    tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "watching the entries anew");
                 }
                 sleep(PAUSE).await;
             }
@@ -72,24 +93,36 @@ impl Watch {
         caught_up.wait_for(|is_caught_up| *is_caught_up).await.expect("we hold the sender");
     }
 
+    /// Changes with the bucket: revisions of one epoch say nothing about those of another.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
     /// Where a job stands.
     pub fn row(&self, id: JobId) -> Option<Row> {
         self.index().row(id)
     }
 
-    /// Changes whenever the job's entry does; the value is its revision, 0 while there is none.
+    /// Whether a job has aged out of the log, by the sequence of its request.
+    pub fn is_expired(&self, requested: u64) -> bool {
+        requested < self.index().first()
+    }
+
+    /// Changes whenever the job's entry does; the value is its revision, 0 where that is not known.
     pub fn subscribe(&self, id: JobId) -> watch::Receiver<u64> {
         self.index().subscribe(id)
     }
 
     /// How many jobs are in each status.
-    pub fn counts(&self) -> [(Status, usize); 5] {
-        Status::ALL.map(|status| (status, self.index().count(status)))
+    pub fn counts(&self) -> [(Status, usize); Status::ALL.len()] {
+        let counts = self.index().counts();
+        Status::ALL.map(|status| (status, counts[status as usize]))
     }
 
-    /// The place of a pending job in the queue, from 1.
-    pub fn position(&self, id: JobId) -> Option<usize> {
-        self.index().position(id)
+    /// The place in the queue, from 1, of a pending job that was requested at this sequence, whether or not its entry is
+    /// there already. `None` until everything is known.
+    pub fn position(&self, requested: u64) -> Option<usize> {
+        self.is_caught_up().then(|| self.index().before(Status::Pending, requested) + 1)
     }
 
     /// The newest jobs first, of one status or of all; `before` is the request's sequence where the last page ended.
@@ -102,12 +135,12 @@ impl Watch {
     }
 
     /// One bucket, from its beginning until it is another one or the watch breaks.
-    async fn follow(&self, bus: &Bus) -> Result<(), Error> {
-        let bucket = created(bus).await?;
+    async fn follow(&self, bus: &Bus, last: &mut Look) -> Result<(), Error> {
+        let look = look(bus).await?;
         let config = push::OrderedConfig {
             deliver_subject: bus.client().new_inbox(),
             deliver_policy: DeliverPolicy::LastPerSubject,
-            filter_subject: "$KV.JOBS.>".to_owned(),
+            filter_subject: format!("{PREFIX}>"),
             ..push::OrderedConfig::default()
         };
         let failed = |error: async_nats::Error| Error::Watch(Cause::Client(error));
@@ -116,8 +149,8 @@ impl Watch {
             context.create_consumer_on_stream(config, KV_JOBS).await.map_err(|error| failed(error.into()))?;
         let is_empty = consumer.cached_info().num_pending == 0;
         let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;
-        self.index().clear();
-        self.caught_up.send_replace(is_empty);
+        self.begin(&look, last, is_empty);
+        last.clone_from(&look);
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -131,21 +164,48 @@ impl Watch {
                     }
                     None => return Err(Error::Watch(Cause::Disconnected)),
                 },
-                _ = looks.tick() => match created(bus).await {
-                    Ok(now) if now != bucket => {
-                        tracing::warn!("the bucket was made anew; it is read from its beginning");
-                        return Ok(());
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::debug!(%error, "the bucket cannot be looked at"),
+                _ = looks.tick() => if self.is_another(bus, &look).await {
+                    return Ok(());
                 },
+            }
+        }
+    }
+
+    /// Another bucket holds the same jobs, made of the same log; another log holds others.
+    fn begin(&self, look: &Look, last: &Look, is_empty: bool) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut index = self.index();
+        if last.log != look.log {
+            index.clear();
+            self.caught_up.send_replace(false);
+        }
+        index.expire(look.first);
+        index.tell_all();
+        if is_empty {
+            self.caught_up.send_replace(true);
+        }
+    }
+
+    async fn is_another(&self, bus: &Bus, known: &Look) -> bool {
+        match look(bus).await {
+            Ok(now) if now.bucket != known.bucket || now.log != known.log => {
+                tracing::warn!("the bucket or the log was made anew; the bucket is read from its beginning");
+                true
+            }
+            Ok(now) => {
+                self.index().expire(now.first);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "bucket and log cannot be looked at");
+                false
             }
         }
     }
 
     fn take(&self, message: &Message) {
         let Ok(info) = message.info() else { return };
-        let id = message.subject.strip_prefix("$KV.JOBS.").and_then(|key| JobId::parse(key).ok());
+        let id = message.subject.strip_prefix(PREFIX).and_then(|key| JobId::parse(key).ok());
         if let Some(id) = id {
             // A deleted entry has no payload.
             let glance = serde_json::from_slice::<Glance>(&message.payload).ok();
@@ -157,8 +217,11 @@ impl Watch {
     }
 }
 
-/// Tells one bucket from another of the same name.
-async fn created(bus: &Bus) -> Result<String, Error> {
-    let info: Result<Info, Cause> = bus.ask(&format!("STREAM.INFO.{KV_JOBS}"), &json!({})).await;
-    info.map(|info| info.created).map_err(Error::Watch)
+async fn look(bus: &Bus) -> Result<Look, Error> {
+    let (bucket, log) = (info(bus, KV_JOBS).await?, info(bus, RENDER).await?);
+    Ok(Look { bucket: bucket.created, log: log.created, first: log.state.first_seq })
+}
+
+async fn info(bus: &Bus, stream: &str) -> Result<Info, Error> {
+    bus.ask(&format!("STREAM.INFO.{stream}"), &json!({})).await.map_err(Error::Watch)
 }

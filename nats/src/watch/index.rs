@@ -1,50 +1,42 @@
 //! Jobs by name, by status and by age.
+//!
+//! A row is 48 bytes, and stands with its neighbours by age in a chunk that knows how many of its rows have which status.
+//! So a place in the queue is counted over chunks, and a rare status is found without looking at every row.
 
 use std::collections::{BTreeMap, HashMap};
 
 use events::{JobId, Status};
-use serde::Deserialize;
 use tokio::sync::watch;
+
+use super::chunk::Chunk;
+use super::glance::Glance;
 
 /// Listeners that have gone are looked for when there are twice as many as at the last look, and at least so many.
 const LEAST_PRUNED: usize = 1024;
+/// Sequences of the log whose requests stand in one chunk, as a power of two: about a thousand jobs.
+const CHUNK_BITS: u32 = 12;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Its status.
-    pub status: Status,
     /// The sequence of its request in the log: its age among all jobs.
     pub requested: u64,
     /// The sequence in the log up to which its entry was folded.
     pub version: u64,
     /// The revision of its entry.
     pub revision: u64,
-}
-
-/// The little of an entry that the index needs.
-#[derive(Debug, Deserialize)]
-pub(super) struct Glance {
-    #[serde(default)]
-    status: Status,
-    job: GlanceAtJob,
-}
-
-#[derive(Debug, Deserialize)]
-struct GlanceAtJob {
-    seq: u64,
-    requested: Option<GlanceAtRequest>,
-}
-
-#[derive(Debug, Deserialize)]
-struct GlanceAtRequest {
-    seq: u64,
+    /// Its status.
+    pub status: Status,
 }
 
 #[derive(Debug)]
 pub(super) struct Index {
-    rows: HashMap<JobId, Row>,
-    by_status: BTreeMap<Status, BTreeMap<u64, JobId>>,
+    /// The sequence of each job's request.
+    requests: HashMap<JobId, u64>,
+    chunks: BTreeMap<u64, Chunk>,
+    counts: [usize; Status::ALL.len()],
+    /// What was requested before this sequence has aged out of the log.
+    first: u64,
     listeners: HashMap<JobId, watch::Sender<u64>>,
     prune_at: usize,
 }
@@ -52,8 +44,10 @@ pub(super) struct Index {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            rows: HashMap::new(),
-            by_status: Status::ALL.into_iter().map(|status| (status, BTreeMap::new())).collect(),
+            requests: HashMap::new(),
+            chunks: BTreeMap::new(),
+            counts: [0; Status::ALL.len()],
+            first: 0,
             listeners: HashMap::new(),
             prune_at: LEAST_PRUNED,
         }
@@ -61,32 +55,53 @@ impl Default for Index {
 }
 
 impl Index {
-    /// Takes over an entry; `None` if it is deleted or unreadable.
+    /// Takes over an entry; `None` if it is deleted or unreadable. What the log said once stays known: an entry that is
+    /// gone, or that a rebuild has only begun, takes nothing back.
     pub(super) fn set(&mut self, id: JobId, revision: u64, glance: Option<Glance>) {
-        if let Some(old) = self.rows.remove(&id) {
-            self.of_mut(old.status).remove(&old.requested);
+        let known = self.row(id);
+        let told = glance.and_then(|glance| glance.row(revision)).filter(|row| row.requested >= self.first);
+        let row = match (told, known) {
+            (Some(told), Some(known)) if told.version < known.version => Some(Row { revision, ..known }),
+            (Some(told), _) => Some(told),
+            (None, known) => known.map(|known| Row { revision, ..known }),
+        };
+        if let Some(row) = row {
+            if let Some(known) = known.filter(|known| known.requested != row.requested) {
+                self.remove(id, known.requested);
+            }
+            self.insert(id, row);
         }
-        let requested = glance.as_ref().and_then(|glance| glance.job.requested.as_ref()).map(|request| request.seq);
-        if let (Some(Glance { status, job }), Some(requested)) = (glance, requested) {
-            self.rows.insert(id, Row { status, requested, version: job.seq, revision });
-            self.of_mut(status).insert(requested, id);
-        }
-        if let Some(listener) = self.listeners.get(&id)
-            && listener.send(revision).is_err()
-        {
-            self.listeners.remove(&id);
+        self.tell(id, revision);
+    }
+
+    /// Forgets what has aged out of the log, which now begins at `first`.
+    pub(super) fn expire(&mut self, first: u64) {
+        self.first = first;
+        while let Some(entry) = self.chunks.first_entry() {
+            let (id, row) = entry.get().oldest();
+            if row.requested >= first {
+                break;
+            }
+            self.remove(id, row.requested);
+            self.tell(id, 0);
         }
     }
 
-    /// For another bucket. Those who wait are told.
+    /// For another log.
     pub(super) fn clear(&mut self) {
-        self.rows.clear();
-        self.by_status.values_mut().for_each(BTreeMap::clear);
+        let listeners = std::mem::take(&mut self.listeners);
+        *self = Self { listeners, prune_at: self.prune_at, ..Self::default() };
+        self.tell_all();
+    }
+
+    /// For another bucket: nobody knows what was missed.
+    pub(super) fn tell_all(&mut self) {
         self.listeners.retain(|_, listener| listener.send(0).is_ok());
     }
 
     pub(super) fn row(&self, id: JobId) -> Option<Row> {
-        self.rows.get(&id).copied()
+        let requested = *self.requests.get(&id)?;
+        self.chunks.get(&chunk_of(requested))?.get(id, requested)
     }
 
     pub(super) fn subscribe(&mut self, id: JobId) -> watch::Receiver<u64> {
@@ -98,31 +113,60 @@ impl Index {
         self.listeners.entry(id).or_insert_with(|| watch::Sender::new(revision)).subscribe()
     }
 
-    pub(super) fn count(&self, status: Status) -> usize {
-        self.of(status).len()
+    pub(super) fn counts(&self) -> [usize; Status::ALL.len()] {
+        self.counts
     }
 
-    pub(super) fn position(&self, id: JobId) -> Option<usize> {
-        let row = self.row(id).filter(|row| row.status == Status::Pending)?;
-        Some(self.of(Status::Pending).range(..=row.requested).count())
+    pub(super) fn first(&self) -> u64 {
+        self.first
     }
 
+    /// How many jobs of this status were requested before this sequence.
+    pub(super) fn before(&self, status: Status, requested: u64) -> usize {
+        let chunk = chunk_of(requested);
+        let whole: usize = self.chunks.range(..chunk).map(|(_, chunk)| chunk.count(status)).sum();
+        whole + self.chunks.get(&chunk).map_or(0, |chunk| chunk.before(status, requested))
+    }
+
+    /// The newest first, requested before this sequence.
     pub(super) fn list(&self, status: Option<Status>, before: u64, limit: usize) -> Vec<(u64, JobId)> {
-        let of = |status: Status| self.of(status).range(..before).rev().take(limit).map(|(seq, id)| (*seq, *id));
-        let mut found: Vec<_> = match status {
-            Some(status) => of(status).collect(),
-            None => Status::ALL.into_iter().flat_map(of).collect(),
-        };
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.truncate(limit);
-        found
+        let chunks = self.chunks.range(..=chunk_of(before)).rev();
+        let has_some = |chunk: &Chunk| status.is_none_or(|status| chunk.count(status) > 0);
+        let rows = chunks.filter(|(_, chunk)| has_some(chunk)).flat_map(|(_, chunk)| chunk.newest_first());
+        let fits = |row: &Row| row.requested < before && status.is_none_or(|status| row.status == status);
+        rows.filter(|(_, row)| fits(row)).take(limit).map(|(id, row)| (row.requested, *id)).collect()
     }
 
-    fn of(&self, status: Status) -> &BTreeMap<u64, JobId> {
-        &self.by_status[&status]
+    fn insert(&mut self, id: JobId, row: Row) {
+        self.requests.insert(id, row.requested);
+        let replaced = self.chunks.entry(chunk_of(row.requested)).or_default().insert(id, row);
+        self.counts[row.status as usize] += 1;
+        if let Some(replaced) = replaced {
+            self.counts[replaced.status as usize] -= 1;
+        }
     }
 
-    fn of_mut(&mut self, status: Status) -> &mut BTreeMap<u64, JobId> {
-        self.by_status.entry(status).or_default()
+    fn remove(&mut self, id: JobId, requested: u64) {
+        self.requests.remove(&id);
+        let key = chunk_of(requested);
+        let Some(chunk) = self.chunks.get_mut(&key) else { return };
+        if let Some(row) = chunk.remove(id, requested) {
+            self.counts[row.status as usize] -= 1;
+        }
+        if chunk.is_empty() {
+            self.chunks.remove(&key);
+        }
     }
+
+    fn tell(&mut self, id: JobId, revision: u64) {
+        if let Some(listener) = self.listeners.get(&id)
+            && listener.send(revision).is_err()
+        {
+            self.listeners.remove(&id);
+        }
+    }
+}
+
+fn chunk_of(requested: u64) -> u64 {
+    requested >> CHUNK_BITS
 }
