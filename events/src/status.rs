@@ -67,6 +67,8 @@ pub mod stage {
     pub const DISPATCHING: (&str, u8) = ("dispatching", 20);
     /// The provider has the job.
     pub const DISPATCHED: (&str, u8) = ("dispatched-to-modal", 30);
+    /// A container has claimed the attempt.
+    pub const STARTING: (&str, u8) = ("starting", 30);
 
     /// Whether a stage belongs to the time before the provider had the job.
     pub(super) fn is_before_dispatch(stage: &str) -> bool {

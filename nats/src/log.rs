@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use events::event::Progressed;
-use events::{Event, Job, JobId, Recorded, Timestamp, subject};
+use events::{Event, Job, JobId, Kind, Recorded, Timestamp, subject};
 
-use crate::stored::{Stored, last_of_each, last_of_leader, next_of_leader};
-use crate::topology::RENDER;
+use crate::stored::{Stored, last, last_of_each, last_of_leader, next_of_leader};
+use crate::topology::{RENDER, RENDER_PROGRESS};
 use crate::{Bus, Cause, Error};
 
 /// Times that a decision is made anew before somebody else has to try: each time another writer was first.
@@ -129,6 +129,16 @@ impl Log {
             }
         }
         Err(Error::Contended(id))
+    }
+
+    /// The last report of how far the job is, while it is kept.
+    pub async fn last_report(&self, id: JobId) -> Result<Option<Progressed>, Error> {
+        let found = last(&self.bus, RENDER_PROGRESS, &subject::of(id, Kind::Progressed)).await;
+        let recorded = found.map_err(|cause| Error::Load(id, cause))?.and_then(|stored| stored.recorded());
+        Ok(recorded.and_then(|(_, recorded)| match recorded.event {
+            Event::Progressed(report) => Some(report),
+            _ => None,
+        }))
     }
 
     /// Tells how far an attempt is. It may get lost, and never fails anything.

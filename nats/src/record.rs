@@ -16,7 +16,12 @@ pub struct Record {
 impl Log {
     /// Makes a command a fact, unless the domain refuses. An error means that nobody knows; it is safe to do it again.
     pub async fn record(&self, id: JobId, command: Command, now: Timestamp) -> Result<Record, Error> {
-        let outcome = self.transact(id, |job| decide(job, command.clone())).await?;
+        let mut outcome = self.transact(id, |job| decide(job, command.clone())).await?;
+        let is_unknown = matches!(&outcome, Outcome::Rejected { rejection: Rejection::NoSuchJob, .. });
+        // A replica may lag behind the request: only the leader knows what is not there.
+        if is_unknown && self.load_at_least(id, 1).await?.requested.is_some() {
+            outcome = self.transact(id, |job| decide(job, command.clone())).await?;
+        }
         Ok(match outcome {
             Outcome::Rejected { job, rejection } => Record { job, refused: Some(rejection) },
             Outcome::Appended { mut job, seq } => {

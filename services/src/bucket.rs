@@ -11,6 +11,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -144,6 +145,24 @@ impl Bucket {
         Ok(bytes.into_bytes())
     }
 
+    /// What an object is and how it begins, in one question; none if it is not there or is empty.
+    pub async fn peek(&self, key: &str, count: u64) -> Result<Option<(Object, Bytes)>, Error> {
+        let range = format!("bytes=0-{}", count.saturating_sub(1));
+        let got = match self.client.get_object().bucket(&self.name).key(key).range(range).send().await {
+            Ok(got) => got,
+            Err(error) if has_no_bytes(&error) => return Ok(None),
+            Err(error) => return Err(Error::Get(key.to_owned(), Cause::of(&error))),
+        };
+        let total = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let whole = got.content_length().and_then(|length| u64::try_from(length).ok());
+        let object = Object {
+            size_bytes: total.or(whole).unwrap_or(0),
+            modified: Timestamp::from_unix_ms(got.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0)),
+        };
+        let bytes = got.body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
+        Ok(Some((object, bytes.into_bytes())).filter(|(object, _)| object.size_bytes > 0))
+    }
+
     /// Copies an object within the bucket.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
         let source = format!("{}/{from}", self.name);
@@ -188,6 +207,12 @@ impl Bucket {
         let put = request.body(ByteStream::from(body)).send().await;
         put.map(|_| ()).map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))
     }
+}
+
+/// There is no such object, or no first byte of it (416).
+fn has_no_bytes(error: &SdkError<GetObjectError>) -> bool {
+    error.as_service_error().is_some_and(GetObjectError::is_no_such_key)
+        || error.raw_response().is_some_and(|response| response.status().as_u16() == 416)
 }
 
 fn presigning(lifetime: Duration) -> PresigningConfig {

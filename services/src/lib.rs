@@ -17,6 +17,8 @@ pub mod guard;
 pub mod http;
 pub mod keys;
 pub mod modal;
+pub mod news;
+pub mod output;
 pub mod probe;
 pub mod program;
 pub mod projector;

@@ -156,15 +156,15 @@ async fn api_router(nats: &config::Nats, bucket: &config::Bucket, stop: &Cancell
     Ok(Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone()).router())
 }
 
-/// The webhook's routes.
-async fn webhook_router(
+/// The webhook, which has yet to listen and to serve.
+async fn webhook_role(
     nats: &config::Nats,
     bucket: &config::Bucket,
     webhook: &config::Webhook,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<Webhook> {
     let (bucket, roots) = (Bucket::new(bucket)?, webhook.roots()?);
     let bus = connect(nats, "webhook").await?;
-    Ok(Webhook::new(Log::new(bus), bucket, roots).router())
+    Ok(Webhook::new(Log::new(bus), bucket, roots))
 }
 
 /// Serves a router with the health of the connection beside it, and says where.
@@ -209,8 +209,13 @@ pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> 
 
 /// `kiln webhook`
 pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let router = webhook_router(&args.nats, &args.bucket, &args.webhook).await?;
-    serve(&args.listen, &args.nats, router, stop).await
+    let role = webhook_role(&args.nats, &args.bucket, &args.webhook).await?;
+    let serving = async {
+        let served = serve(&args.listen, &args.nats, role.clone().router(), stop.clone()).await;
+        stop.cancel();
+        served
+    };
+    tokio::join!(serving, role.listen(&stop)).0
 }
 
 /// `kiln worker`
@@ -251,7 +256,8 @@ pub async fn serve_all(
         strictness,
     };
     let projector_args = ProjectorArgs { health, nats: nats.clone(), strictness };
-    let router = api_router(&nats, &bucket, &stop).await?.merge(webhook_router(&nats, &bucket, &webhook).await?);
+    let webhook = webhook_role(&nats, &bucket, &webhook).await?;
+    let router = api_router(&nats, &bucket, &stop).await?.merge(webhook.clone().router());
     let healthz = http::health(NatsReady(connect(&nats, "health").await?));
     let listener = match listener {
         Some(listener) => listener,
@@ -263,6 +269,11 @@ pub async fn serve_all(
     roles.spawn(async move {
         http::serve(listener, http::finish(router.merge(healthz)), token).await;
         anyhow::Ok(())
+    });
+    let token = stop.clone();
+    roles.spawn(async move {
+        webhook.listen(&token).await;
+        Ok(())
     });
     let token = stop.clone();
     roles.spawn(async move { worker(&worker_args, policy, token).await });

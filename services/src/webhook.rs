@@ -6,8 +6,10 @@
 mod claim;
 mod complete;
 mod progress;
+mod reports;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -16,14 +18,18 @@ use axum::routing::{patch, post};
 use events::capability::{Grant, Roots};
 use events::{JobId, Rejection, Status};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::clock;
 use crate::http::code::Code;
 use crate::http::problem::Problem;
+use crate::{clock, news};
+use reports::Reports;
 
 /// Largest body of a callback.
 const MAX_BODY: usize = 64 * 1024;
+/// The whole body must be here by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the role holds: the log, the bucket's keys (it signs the addresses that a claim gives), the capability's roots.
 #[derive(Clone)]
@@ -31,7 +37,7 @@ pub struct Webhook {
     log: nats::Log,
     bucket: Bucket,
     roots: Arc<Roots>,
-    reports: Arc<progress::Reports>,
+    reports: Arc<Reports>,
 }
 
 impl Webhook {
@@ -47,6 +53,11 @@ impl Webhook {
             .route("/api/render/{job}", patch(progress::progress))
             .route("/api/webhooks/worker", post(complete::complete))
             .with_state(self)
+    }
+
+    /// Hears what becomes of the jobs that report here, until the stop.
+    pub async fn listen(&self, stop: &CancellationToken) {
+        news::listen(self.log.bus(), stop, |job, event| self.reports.hear(job, event)).await;
     }
 
     /// The attempt that the header's capability is for. Nothing else of the request is looked at.
@@ -66,8 +77,9 @@ impl Webhook {
 }
 
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = to_bytes(body, MAX_BODY)
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY))
         .await
+        .map_err(|_| Problem::new(Code::Timeout, "the body was not here within 10 s"))?
         .map_err(|_| Problem::too_large("the body is longer than 64 KiB, or broke off"))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Problem::bad_request(format!(
@@ -88,11 +100,16 @@ fn unknown(grant: &Grant, error: &(dyn std::error::Error + 'static)) -> Problem 
 fn refused(rejection: Rejection) -> Problem {
     match rejection {
         Rejection::NoSuchJob => Problem::not_found("there is no such job"),
-        Rejection::Over => Problem::new(Code::Over, "this attempt is over; stop"),
+        Rejection::Over => over("this attempt is over; stop"),
         Rejection::ClaimedElsewhere => Problem::new(Code::ClaimedElsewhere, "another container has this attempt"),
         Rejection::Ended(status) => ended(status),
         Rejection::RequestedOtherwise | Rejection::AlreadyKnown => Problem::new(Code::Conflict, rejection.to_string()),
     }
+}
+
+/// 410: the container must stop.
+fn over(detail: &'static str) -> Problem {
+    Problem::new(Code::Over, detail)
 }
 
 fn ended(status: Status) -> Problem {

@@ -18,7 +18,7 @@ use nats::{Consumer, Log};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::modal;
+use crate::{modal, news};
 use circuit::Circuit;
 use hints::Hints;
 
@@ -65,7 +65,8 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken) {
         let bus = self.log.bus().clone();
         let consumer = Consumer { stream: RENDER, name: WORKER, concurrency: MAX_HELD, grace: Duration::ZERO };
-        let listening = hints::listen(&bus, &self.hints, &stop);
+        let hints = Arc::clone(&self.hints);
+        let listening = news::listen(&bus, &stop, |job, event| hints.tell(job, event));
         let shepherding = consumer.run(&bus, stop.clone(), |delivery| self.clone().shepherd(delivery));
         tokio::join!(listening, shepherding);
         bus.flush().await;

@@ -1,7 +1,6 @@
 //! kiln from outside: the real binary, a real nats-server, a real S3 server, a real render; on free ports, in parallel.
 
 mod bad_input;
-mod callbacks;
 mod demo;
 mod gpu;
 mod guard;
@@ -12,4 +11,5 @@ mod roles;
 mod s3;
 mod stage;
 mod support;
+mod webhook;
 mod world;

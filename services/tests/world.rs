@@ -88,8 +88,13 @@ impl TestWorld {
         events.into_iter().map(|event| event.event).collect()
     }
 
+    /// Stops everything; whatever the test did, no secret may lie in the log or the bucket.
     pub(crate) async fn stop(mut self) {
         if let Some(world) = self.world.take() {
+            let secrets = crate::webhook::secrets(&self.folder.path().join("data"));
+            if let Ok(bus) = world.bus().await {
+                crate::webhook::scan(&bus, &secrets).await;
+            }
             world.stop().await;
         }
     }

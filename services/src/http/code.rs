@@ -21,6 +21,7 @@ pub enum Code {
     UnsupportedMediaType,
     InvalidRequest,
     IdempotencyKeyReused,
+    RateLimited,
     HeadTooLarge,
     Internal,
     Unavailable,
@@ -57,6 +58,7 @@ impl Code {
             408 => Self::Timeout,
             413 => Self::TooLarge,
             415 => Self::UnsupportedMediaType,
+            429 => Self::RateLimited,
             431 => Self::HeadTooLarge,
             503 => Self::Unavailable,
             500..=599 => Self::Internal,
@@ -84,6 +86,9 @@ impl Code {
             Self::InvalidRequest => ("invalid_request", 422, "A field breaks its bounds; `errors` names each one."),
             Self::IdempotencyKeyReused => {
                 ("idempotency_key_reused", 422, "The Idempotency-Key was used before for another request.")
+            }
+            Self::RateLimited => {
+                ("rate_limited", 429, "Too many requests at once; wait as long as `Retry-After` says.")
             }
             Self::HeadTooLarge => ("head_too_large", 431, "The headers are longer than allowed."),
             Self::Internal => ("internal", 500, "A defect of kiln; its log says more under the request's id."),

@@ -1,7 +1,7 @@
 //! `POST /api/render/{job}/claim`: the container's first act, before it loads anything.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Body;
@@ -13,9 +13,8 @@ use events::spec::Audio;
 use events::wire::callback::{ClaimAnswer, ClaimBody};
 use events::{Command, Job, Rejection, key, stage};
 
-use super::{Webhook, read, refused, unknown};
+use super::{Webhook, over, read, refused, unknown};
 use crate::clock;
-use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// How long the audio's address lasts.
@@ -29,6 +28,7 @@ pub(super) async fn claim(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ClaimAnswer>, Problem> {
+    let began = Instant::now();
     let grant = role.grant_for(&headers, &job)?;
     let body: ClaimBody = read(body).await?;
     let started = Started { call_id: body.call_id, input_id: body.input_id };
@@ -39,17 +39,25 @@ pub(super) async fn claim(
     let recorded = claimed.map_err(|error| unknown(&grant, &error))?;
     let job = match (recorded.refused, recorded.job) {
         (None | Some(Rejection::AlreadyKnown), job) => job,
-        (Some(Rejection::Ended(_)), _) => return Err(Problem::new(Code::Over, "the job has ended; stop")),
+        (Some(Rejection::Ended(_)), _) => return Err(over("the job has ended; stop")),
         (Some(rejection), _) => return Err(refused(rejection)),
     };
-    tracing::info!(job.id = %grant.job, job.attempt = %grant.attempt, "a container took the attempt");
-    role.reports.take_over(grant.job, grant.attempt, &body.task_id);
+    if !role.reports.take_over(grant.job, grant.attempt, &body.task_id) {
+        return Err(over("a newer container has this attempt; stop"));
+    }
+    role.reports.learn(grant.job, &job);
+    tracing::info!(
+        job.id = %grant.job, job.attempt = %grant.attempt, message.seq = job.seq,
+        outcome = if recorded.refused.is_some() { "claimed again" } else { "claimed" },
+        duration_ms = began.elapsed().as_millis(), "a container took the attempt"
+    );
     let report = Progressed {
-        stage: Some("starting".into()),
+        stage: Some(stage::STARTING.0.into()),
         task_id: Some(body.task_id).filter(|id| !id.is_empty()),
-        ..Progressed::new(grant.attempt, stage::DISPATCHED.1)
+        ..Progressed::new(grant.attempt, stage::STARTING.1)
     };
-    role.reports.publish(&role.log, grant.job, report).await;
+    // Always written: another process learns from it which task counts.
+    role.log.report(grant.job, report).await;
     role.addresses(&grant, &job).await.map(Json)
 }
 
@@ -60,9 +68,9 @@ fn is_name(text: &str) -> bool {
 impl Webhook {
     /// Fresh addresses for the attempt's audio and video.
     async fn addresses(&self, grant: &Grant, job: &Job) -> Result<ClaimAnswer, Problem> {
-        let spec = job.spec().ok_or_else(|| Problem::new(Code::Over, "the job's request cannot be read; stop"))?;
+        let spec = job.spec().ok_or_else(|| over("the job's request cannot be read; stop"))?;
         let Audio::Stored { key: audio, sha256, size_bytes } = &spec.audio else {
-            return Err(Problem::new(Code::Over, "the job's audio was never stored; stop"));
+            return Err(over("the job's audio was never stored; stop"));
         };
         let upload_key = key::output(grant.job, grant.attempt);
         let audio_key = audio.to_string();

@@ -1,5 +1,7 @@
 //! `POST /api/webhooks/worker`: a render says how it ended.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -7,18 +9,20 @@ use axum::http::HeaderMap;
 use events::capability::Grant;
 use events::event::Output;
 use events::wire::callback::{CallbackAnswer, CallbackBody, CallbackStatus, ReportedOutput};
-use events::{Command, Failure, JobId, Rejection, Status, key};
+use events::{AudioKey, Command, Failure, JobId, Rejection, Status, key};
 
-use super::{Webhook, read, refused, unknown};
+use super::{Webhook, ended, read, refused, unknown};
 use crate::clock;
 use crate::http::code::Code;
 use crate::http::problem::Problem;
+use crate::output::{self, Found};
 
 pub(super) async fn complete(
     State(role): State<Webhook>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<CallbackAnswer>, Problem> {
+    let began = Instant::now();
     let grant = role.grant(&headers)?;
     let body: CallbackBody = read(body).await?;
     if JobId::parse(&body.job_id) != Ok(grant.job) {
@@ -34,12 +38,12 @@ pub(super) async fn complete(
             Command::FailAttempt(grant.attempt, failure)
         }
     };
-    role.record(&grant, command).await?;
+    role.record(&grant, command, began).await?;
     Ok(Json(CallbackAnswer { success: true }))
 }
 
 impl Webhook {
-    async fn record(&self, grant: &Grant, command: Command) -> Result<(), Problem> {
+    async fn record(&self, grant: &Grant, command: Command, began: Instant) -> Result<(), Problem> {
         let wants = if matches!(command, Command::Complete(..)) { Status::Complete } else { Status::Failed };
         let recorded =
             self.log.record(grant.job, command, clock::now()).await.map_err(|error| unknown(grant, &error))?;
@@ -49,7 +53,7 @@ impl Webhook {
         tracing::info!(
             job.id = %grant.job, job.attempt = %grant.attempt, message.seq = recorded.job.seq,
             outcome = recorded.refused.map_or_else(|| wants.to_string(), |rejection| rejection.to_string()),
-            "a render ended"
+            duration_ms = began.elapsed().as_millis(), "a render ended"
         );
         refusal.map_or(Ok(()), |rejection| Err(refused(rejection)))
     }
@@ -57,15 +61,28 @@ impl Webhook {
     /// The video as the bucket has it. What the container says of it only has to agree.
     async fn seen(&self, grant: &Grant, told: ReportedOutput) -> Result<Output, Problem> {
         let output = named(grant, &told)?;
-        let key = output.key().unwrap_or_default().to_owned();
-        let object = self.bucket.head(&key).await.map_err(|error| unknown(grant, &error))?;
-        let Some(object) = object.filter(|object| object.size_bytes > 0) else {
-            return Err(Problem::new(Code::OutputMissing, "the video is not in the bucket; upload it again"));
+        let key = output.key().unwrap_or_default();
+        let object = match output::look(&self.bucket, key).await.map_err(|error| unknown(grant, &error))? {
+            Found::Nothing => return self.missing(grant, "the video is not in the bucket").await,
+            Found::Other(_) if output.video_key.is_some() => {
+                return self.missing(grant, "what is in the bucket does not begin like an mp4").await;
+            }
+            Found::Other(object) | Found::Video(object) => object,
         };
         if told.size_bytes.is_some_and(|told| told != object.size_bytes) {
-            return Err(Problem::new(Code::OutputMissing, "the video has another size in the bucket; upload it again"));
+            return self.missing(grant, "the video has another size in the bucket").await;
         }
         Ok(Output { size_bytes: Some(object.size_bytes), ..output })
+    }
+
+    /// There is no such video, which is the container's business only while the job lives.
+    async fn missing(&self, grant: &Grant, what: &str) -> Result<Output, Problem> {
+        let job = self.log.load(grant.job).await.map_err(|error| unknown(grant, &error))?;
+        match job.completed() {
+            Some(known) if known.attempt == grant.attempt => Ok(known.output.clone()),
+            _ if job.ended.is_some() => Err(ended(job.status())),
+            _ => Err(Problem::new(Code::OutputMissing, format!("{what}; upload it again"))),
+        }
     }
 }
 
@@ -73,7 +90,8 @@ impl Webhook {
 fn named(grant: &Grant, told: &ReportedOutput) -> Result<Output, Problem> {
     let ours = key::output(grant.job, grant.attempt);
     let keys = [&told.video_key, &told.preview_key, &told.prepared_key];
-    if keys.into_iter().flatten().any(|key| *key != ours && !key::belongs_to(key, grant.job)) {
+    let is_result = |key: &str| key == ours || key::belongs_to(key, grant.job) && AudioKey::parse(key).is_err();
+    if !keys.into_iter().flatten().all(|key| is_result(key)) {
         return Err(Problem::field("/result/videoKey", "must lie in the job's own folder"));
     }
     let output = Output {

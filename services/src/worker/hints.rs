@@ -2,18 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use events::{Attempt, Event, JobId, Timestamp, subject};
-use futures_util::StreamExt;
-use nats::Bus;
+use events::{Attempt, Event, JobId, Timestamp};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-
-/// Before the subscription is tried again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The last sign of life of an attempt that was heard here.
 type Heard = Option<(Attempt, Timestamp)>;
@@ -35,7 +28,8 @@ impl Hints {
         Hint { hints: Arc::clone(self), job, receiver }
     }
 
-    fn tell(&self, job: JobId, event: &Event) {
+    /// Passes on what was heard to whoever holds the job here.
+    pub(super) fn tell(&self, job: JobId, event: &Event) {
         if let Some(sender) = self.lock().get(&job) {
             sender.send_if_modified(|heard| match event {
                 // A sign of life is noted and wakes nobody: it only moves the next deadline.
@@ -74,25 +68,6 @@ impl Drop for Hint {
         let mut all = self.hints.lock();
         if all.get(&self.job).is_some_and(|sender| sender.receiver_count() <= 1) {
             all.remove(&self.job);
-        }
-    }
-}
-
-/// Passes on what is published about jobs that are held here. Without it everything works, only later.
-pub(super) async fn listen(bus: &Bus, hints: &Hints, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
-        match bus.client().subscribe(subject::ALL).await {
-            Ok(mut news) => {
-                while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {
-                    if let Some((job, event)) = Event::read(&message.subject, &message.payload) {
-                        hints.tell(job, &event);
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "there are no wake-up hints; jobs are looked at on their own time");
-                let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
-            }
         }
     }
 }

@@ -8,6 +8,7 @@ use nats::{Delivery, Verdict};
 use super::Worker;
 use crate::bucket::Object;
 use crate::clock;
+use crate::output::{self, Found};
 
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
@@ -83,18 +84,18 @@ impl Worker {
         }
     }
 
-    /// Whether the attempt's video is in the bucket, and younger than the attempt: a bad file of an old one does not count.
+    /// Whether the attempt's video is in the bucket, and younger than the attempt: a bad file of an old one does not count,
+    /// nor does anything but an mp4.
     async fn look(&self, id: JobId, job: &Job, n: Attempt) -> Option<Option<events::event::Output>> {
         let key = key::output(id, n);
         let began = job.facts(n).and_then(events::job::AttemptFacts::began_at);
-        match self.bucket.head(&key).await {
-            Ok(object) => {
-                // Stores tell whole seconds.
-                let is_its_own =
-                    |object: &Object| began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms());
-                let object = object.filter(|object| object.size_bytes > 0 && is_its_own(object));
-                Some(object.map(|object| events::event::Output::video(key, object.size_bytes)))
+        // Stores tell whole seconds.
+        let is_its_own = |object: &Object| began.is_none_or(|began| object.modified.unix_ms() + 1000 > began.unix_ms());
+        match output::look(&self.bucket, &key).await {
+            Ok(Found::Video(object)) if is_its_own(&object) => {
+                Some(Some(events::event::Output::video(key, object.size_bytes)))
             }
+            Ok(_) => Some(None),
             Err(error) => {
                 tracing::warn!(job.id = %id, job.attempt = %n, error = crate::chain(&error), "the bucket did not tell of the video");
                 None
