@@ -4,6 +4,7 @@ mod capability;
 mod exhaustive;
 mod fixtures;
 mod generated;
+mod hostile;
 #[path = "model/model.rs"]
 mod model;
 mod properties;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, RenderConfig, Secret, Timestamp};
+use crate::event::Output;
+use crate::spec::FieldError;
+use crate::{Attempt, AudioKey, JobId, RenderConfig, Secret, Timestamp, key};
 
 /// `POST {callback_url}/api/render/{job}/claim`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +134,30 @@ pub struct CallbackAnswer {
 }
 
 impl ReportedOutput {
+    /// The output that it names, if every key in it lies in the job's own folder and is no audio, and every text is plain.
+    pub fn output(&self, job: JobId) -> Result<Output, FieldError> {
+        let refuse = |pointer: &str, detail: &str| FieldError { pointer: pointer.into(), detail: detail.into() };
+        let is_result = |key: &String| key::belongs_to(key, job) && AudioKey::parse(key).is_err();
+        let keys = [&self.video_key, &self.preview_key, &self.prepared_key];
+        if !keys.into_iter().flatten().all(is_result) {
+            return Err(refuse("/result/videoKey", "must lie in the job's own folder, and not be its audio"));
+        }
+        let output = Output {
+            video_key: self.video_key.clone(),
+            preview_key: self.preview_key.clone(),
+            prepared_key: self.prepared_key.clone(),
+            format: self.format.clone(),
+            duration_ms: self.duration_ms(),
+            size_bytes: self.size_bytes,
+            sha256: self.sha256.clone(),
+        };
+        if output.is_valid_for(job) {
+            return Ok(output);
+        }
+        let needs = "needs a videoKey, previewKey or preparedKey, and a format and sha256 that are plain";
+        Err(refuse("/result", needs))
+    }
+
     /// The length in whole milliseconds; nothing that is rendered lasts longer than a year.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0 and a year")]
     pub fn duration_ms(&self) -> Option<u64> {

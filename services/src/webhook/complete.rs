@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use events::capability::Grant;
 use events::event::Output;
 use events::wire::callback::{CallbackAnswer, CallbackBody, CallbackStatus, ReportedOutput};
-use events::{AudioKey, Command, Failure, JobId, Rejection, Status, key};
+use events::{Command, Failure, JobId, Rejection, Status};
 
 use super::{Webhook, ended, read, refused, unknown};
 use crate::clock;
@@ -60,7 +60,7 @@ impl Webhook {
 
     /// The video as the bucket has it. What the container says of it only has to agree.
     async fn seen(&self, grant: &Grant, told: ReportedOutput) -> Result<Output, Problem> {
-        let output = named(grant, &told)?;
+        let output = told.output(grant.job).map_err(|error| Problem::invalid(vec![error]))?;
         let key = output.key().unwrap_or_default();
         let object = match output::look(&self.bucket, key).await.map_err(|error| unknown(grant, &error))? {
             Found::Nothing => return self.missing(grant, "the video is not in the bucket").await,
@@ -83,32 +83,5 @@ impl Webhook {
             _ if job.ended.is_some() => Err(ended(job.status())),
             _ => Err(Problem::new(Code::OutputMissing, format!("{what}; upload it again"))),
         }
-    }
-}
-
-/// The output with its keys checked against the ones that this attempt may have.
-fn named(grant: &Grant, told: &ReportedOutput) -> Result<Output, Problem> {
-    let ours = key::output(grant.job, grant.attempt);
-    let keys = [&told.video_key, &told.preview_key, &told.prepared_key];
-    let is_result = |key: &str| key == ours || key::belongs_to(key, grant.job) && AudioKey::parse(key).is_err();
-    if !keys.into_iter().flatten().all(|key| is_result(key)) {
-        return Err(Problem::field("/result/videoKey", "must lie in the job's own folder"));
-    }
-    let output = Output {
-        video_key: told.video_key.clone(),
-        preview_key: told.preview_key.clone(),
-        prepared_key: told.prepared_key.clone(),
-        format: told.format.clone(),
-        duration_ms: told.duration_ms(),
-        size_bytes: told.size_bytes,
-        sha256: told.sha256.clone(),
-    };
-    if output.is_valid_for(grant.job) {
-        Ok(output)
-    } else {
-        Err(Problem::field(
-            "/result",
-            "needs a videoKey, previewKey or preparedKey, and a format and sha256 that are plain",
-        ))
     }
 }
