@@ -162,7 +162,7 @@ impl Object {
         };
         match info {
             Ok(Info { mut config }) => {
-                forget_the_servers_own(&mut config);
+                forget_what_says_nothing(&mut config);
                 Ok(Some(config))
             }
             Err(Cause::Refused { code: STREAM_NOT_FOUND | CONSUMER_NOT_FOUND, .. }) => Ok(None),
@@ -214,8 +214,10 @@ impl Object {
     }
 }
 
-/// The server's version and level, which it writes into every configuration.
-fn forget_the_servers_own(config: &mut Map<String, Value>) {
+/// The server's version and level, which it writes into every configuration, and a pause that never was: the zero time of
+/// Go, which its clients send.
+fn forget_what_says_nothing(config: &mut Map<String, Value>) {
+    config.retain(|name, value| name != "pause_until" || value != "0001-01-01T00:00:00Z");
     let Some(Value::Object(metadata)) = config.get_mut("metadata") else { return };
     metadata.retain(|key, _| !key.starts_with("_nats."));
     if metadata.is_empty() {

@@ -1,10 +1,13 @@
 //! The bucket follows the log, whoever feeds it and however often.
 
-use async_nats::jetstream;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream::Config};
 use events::event::{Completed, Dispatched, Output, Progressed, Started};
 use events::{Attempt, Entry, Event, JobId, Status, subject};
 use nats::topology::{PROJECTOR, RENDER, RENDER_DEAD, RENDER_PROGRESS};
 use nats::{Bus, Jobs, Log, Verified, dead, project, rebuild, verify};
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -63,7 +66,7 @@ async fn several_projectors_and_any_redelivery_make_the_fold_of_the_log() {
     }
     // All of it once more, as after `nats consumer reset`.
     let reset = format!("$JS.API.CONSUMER.RESET.{RENDER}.{PROJECTOR}");
-    bus.client().request(reset, "{}".into()).await.expect("reset");
+    bus.client().request(reset, r#"{"seq": 1}"#.into()).await.expect("reset");
     wait_until_idle(&world).await;
 
     for n in 1..=40 {
@@ -156,7 +159,7 @@ async fn what_cannot_be_read_becomes_one_dead_letter_and_harms_nobody() {
     let _running = projectors(&world, 2).await;
     wait_until_idle(&world).await;
     let reset = format!("$JS.API.CONSUMER.RESET.{RENDER}.{PROJECTOR}");
-    bus.client().request(reset, "{}".into()).await.expect("reset");
+    bus.client().request(reset, r#"{"seq": 1}"#.into()).await.expect("reset");
     wait_until_idle(&world).await;
 
     let letters = world.stream(RENDER_DEAD).await;
@@ -168,6 +171,31 @@ async fn what_cannot_be_read_becomes_one_dead_letter_and_harms_nobody() {
     assert_eq!(letters.cached_info().state.messages, 3, "each once");
     let (_, found) = entry(&bus, id, |_| true).await;
     assert_eq!(found.status, Status::Pending, "garbage is never obeyed");
+}
+
+#[tokio::test]
+async fn a_letter_that_is_written_again_long_after_replaces_itself() {
+    let world = World::provisioned().await;
+    let bus = world.bus("operator").await;
+    let context = jetstream::new(bus.client().clone());
+    let letters = world.stream(RENDER_DEAD).await;
+    let forgets_at_once = Duration::from_millis(100);
+    let config = Config { duplicate_window: forgets_at_once, ..letters.cached_info().config.clone() };
+    context.update_stream(config).await.expect("edited");
+    let to = subject::of(job_id(1), subject::Kind::Dispatched(Attempt::FIRST));
+    context.publish(to.clone(), "garbage".into()).await.expect("sent").await.expect("stored");
+    let _running = projectors(&world, 1).await;
+    let letter = async || letters.get_last_raw_message_by_subject(&subject::dead(&to)).await.ok();
+    let first = wait_for("the letter", letter).await;
+    let is_old = async || (OffsetDateTime::now_utc() - first.time > forgets_at_once * 3).then_some(());
+    wait_for("the server to forget", is_old).await;
+
+    let reset = format!("$JS.API.CONSUMER.RESET.{RENDER}.{PROJECTOR}");
+    bus.client().request(reset, r#"{"seq": 1}"#.into()).await.expect("reset");
+
+    let again = wait_for("the letter", async || letter().await.filter(|letter| letter.sequence > 1)).await;
+    assert_eq!((again.payload, again.sequence), (first.payload, 2));
+    assert_eq!(world.stream(RENDER_DEAD).await.cached_info().state.messages, 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use async_nats::jetstream;
 use nats::topology::{self, Tunables};
 use nats::{Bus, Error, Settings};
 
+use serde_json::{Value, json};
+
 use crate::World;
 
 #[tokio::test]
@@ -65,6 +67,19 @@ async fn any_other_difference_is_drift_and_is_mended_in_place() {
     assert_eq!(topology::drift(&bus).await.expect("readable"), []);
     let created = context.get_stream(topology::RENDER).await.expect("the log").cached_info().created;
     assert_eq!(created, log.cached_info().created, "the same stream");
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_made_by_a_go_client_is_no_drift() {
+    let world = World::provisioned().await;
+    let bus = world.bus("operator").await;
+    world.stream(topology::RENDER).await.delete_consumer(topology::PROJECTOR).await.expect("deleted");
+    let mut config: Value =
+        serde_json::from_str(include_str!("../consumers/RENDER.projector.json")).expect("a consumer's file");
+    config["pause_until"] = json!("0001-01-01T00:00:00Z");
+    let body = json!({"stream_name": topology::RENDER, "config": config}).to_string();
+    bus.client().request("$JS.API.CONSUMER.CREATE.RENDER.projector", body.into()).await.expect("made");
+    assert_eq!(topology::drift(&bus).await.expect("readable"), []);
 }
 
 #[tokio::test]
