@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::gate::Gate;
+use crate::topology::RENDER;
 use crate::{Cause, Error};
 
 /// How long the first connection may take, over all servers.
@@ -65,6 +67,7 @@ pub struct Bus {
     client: Client,
     link: watch::Receiver<Link>,
     role: Arc<str>,
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// What is known of the connection.
@@ -85,6 +88,7 @@ impl fmt::Debug for Bus {
 #[derive(Debug, Deserialize)]
 pub(crate) struct PubAck {
     pub(crate) seq: u64,
+    stream: String,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +117,7 @@ impl Bus {
         let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
         let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
         let client = connected.map_err(|error| failed(Cause::client(error)))?;
-        let bus = Self { client, link, role: settings.role.as_str().into() };
+        let bus = Self { client, link, role: settings.role.as_str().into(), gate: Arc::default() };
         bus.wait_for_link().await.map_err(failed)?;
         Ok(bus)
     }
@@ -159,9 +163,23 @@ impl Bus {
         self.request(format!("$JS.API.{what}"), HeaderMap::new(), body.into()).await
     }
 
-    /// A message for the stream that holds this subject.
+    /// A message for the stream that holds this subject, if the gate lets it pass.
     pub(crate) async fn put(&self, subject: String, headers: HeaderMap, payload: Bytes) -> Result<PubAck, Cause> {
-        self.request(subject, headers, payload).await
+        self.wait_for_link().await?;
+        if let Err(Cause::Unchecked) = self.may_write() {
+            let _ = tokio::time::timeout(LINK_LIMIT, self.writable()).await;
+        }
+        self.may_write()?;
+        let ack: PubAck = self.request(subject, headers, payload).await?;
+        if ack.stream == RENDER {
+            self.gate.note(ack.seq);
+        }
+        Ok(ack)
+    }
+
+    /// Whether the gate lets a message pass now.
+    pub(crate) fn may_write(&self) -> Result<(), Cause> {
+        self.gate.check(self.link.borrow().connects)
     }
 
     pub(crate) async fn answer(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<Message, Cause> {

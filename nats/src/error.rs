@@ -21,6 +21,9 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// The log did not tell where it begins and ends.
+    #[error("cannot look at the log")]
+    Head(#[source] Cause),
     /// A job could not be read from the log.
     #[error("cannot load job `{0}`")]
     Load(JobId, #[source] Cause),
@@ -62,6 +65,12 @@ pub enum Cause {
     /// There is no connection now; nothing was sent.
     #[error("not connected")]
     Disconnected,
+    /// It is another log than the one that was written before: nothing was sent. Only a person can help.
+    #[error("nothing is written: {0}")]
+    Fenced(String),
+    /// Nobody has looked yet at what is behind this new connection; nothing was sent.
+    #[error("the log was not looked at yet")]
+    Unchecked,
     /// No answer in time: the request may have had its effect, or may still have it.
     #[error("no answer in time")]
     Timeout,
@@ -94,6 +103,7 @@ impl Error {
             Self::Full | Self::Occupied(_) => false,
             Self::Connect { source, .. }
             | Self::Provision { source, .. }
+            | Self::Head(source)
             | Self::Load(_, source)
             | Self::Append(_, source)
             | Self::Pull(_, source)
@@ -109,9 +119,9 @@ impl Error {
 impl Cause {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Disconnected | Self::Timeout | Self::NoResponders | Self::Client(_) => true,
+            Self::Disconnected | Self::Unchecked | Self::Timeout | Self::NoResponders | Self::Client(_) => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 408 || *status == 429,
-            Self::Answer(_) => false,
+            Self::Answer(_) | Self::Fenced(_) => false,
         }
     }
 

@@ -147,7 +147,7 @@ impl Log {
         let kind = event.kind().expect("a kind of our own");
         let to = subject::of(id, kind);
         let headers = self.headers(id, kind.name(), &to);
-        if !self.bus.is_connected() {
+        if !self.bus.is_connected() || self.bus.may_write().is_err() {
             return;
         }
         if let Err(error) = self.bus.client().publish_with_headers(to, headers, payload(&event)).await {
@@ -218,7 +218,7 @@ fn is_open(cause: &Cause) -> bool {
         Cause::Refused { code, .. } => {
             WRONG_LAST_SEQUENCE.contains(code) || [DUPLICATE_IN_FLIGHT, STORE_FAILED].contains(code)
         }
-        Cause::Disconnected | Cause::NoResponders => false,
+        Cause::Disconnected | Cause::NoResponders | Cause::Fenced(_) | Cause::Unchecked => false,
     }
 }
 

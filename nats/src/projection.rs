@@ -48,7 +48,9 @@ impl Projection {
 
     async fn run(&self, stream: &str, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
-        while let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await {
+        // While the log is not the one that was written before, nothing of it goes into the entries.
+        while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
+            let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await else { break };
             let batch = puller.batch(first, BATCH, LINGER).await;
             self.join_batch(batch).await;
         }

@@ -68,7 +68,16 @@ pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) ->
 
 /// The newest message on one subject, from whichever replica answers.
 pub(crate) async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, Cause> {
-    let answer = bus.answer(format!("$JS.API.DIRECT.GET.{stream}.{subject}"), HeaderMap::new(), Bytes::new()).await?;
+    get(bus, format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new()).await
+}
+
+/// The message with a sequence, from whichever replica answers.
+pub(crate) async fn at(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
+    get(bus, format!("$JS.API.DIRECT.GET.{stream}"), json!({"seq": seq}).to_string().into()).await
+}
+
+async fn get(bus: &Bus, to: String, body: Bytes) -> Result<Option<Stored>, Cause> {
+    let answer = bus.answer(to, HeaderMap::new(), body).await?;
     let (status, description) = (answer.status, answer.description.clone());
     match (Stored::of_direct_get(answer), status) {
         (Some(message), _) => Ok(Some(message)),

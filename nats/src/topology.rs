@@ -40,7 +40,7 @@ const CONSUMERS: [(&str, &str); 3] = [
 ];
 
 /// The server's error numbers for what does not exist.
-const STREAM_NOT_FOUND: u64 = 10059;
+pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 
 /// What an operator may choose. `None` keeps what the server has, or else what the file says.

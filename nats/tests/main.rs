@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
 
 mod consumer;
+mod fence;
 mod log;
 mod projection;
 mod recipes;
