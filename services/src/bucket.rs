@@ -1,6 +1,7 @@
 //! The object store: R2, or anything that speaks S3. Keys are spelled in `events`; here they are only used.
 
 mod upload;
+mod versioned;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use futures_util::Stream;
 
 use crate::config;
 pub use upload::UploadError;
+pub use versioned::Versioned;
 
 /// What a signature by AWS Signature Version 4 can last at most, and so every signed address.
 pub const LONGEST_SIGNATURE: Duration = Duration::from_hours(7 * 24);

@@ -12,7 +12,7 @@ use nats::tool;
 use tokio_util::sync::CancellationToken;
 
 use crate::roles;
-use crate::{guard, probe, render};
+use crate::{fence, guard, probe, render};
 
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
@@ -42,6 +42,8 @@ enum Command {
     Serve(roles::ServeArgs),
     /// Make or update streams, consumers and the bucket; nothing is ever deleted
     Provision(roles::ProvisionArgs),
+    /// How far the log was written before, and whether the present one is behind that
+    Fence(fence::Args),
     /// The program in the GPU container: claim, download, render, upload, report
     Render(render::Args),
     /// Say what a media file holds
@@ -106,6 +108,10 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         Command::Webhook(args) => roles::webhook(&args, stop).await,
         Command::Projector(args) => roles::projector(&args, stop).await,
         Command::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
+        Command::Fence(args) => {
+            print(&fence::run(&args).await?);
+            Ok(())
+        }
         Command::Provision(args) => {
             print(&roles::provision(&args).await?);
             Ok(())

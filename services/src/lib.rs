@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod fence;
 pub mod film;
 pub mod guard;
 pub mod http;

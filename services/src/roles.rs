@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::bucket::Bucket;
 use crate::config::{self, Listen, Strictness};
+use crate::fence::{Keeper, Watch, guarded};
 use crate::http::{self, Ready};
 use crate::webhook::Webhook;
 use crate::worker::Worker;
@@ -70,6 +71,8 @@ pub struct ProjectorArgs {
     pub(crate) health: config::Health,
     #[command(flatten)]
     pub(crate) nats: config::Nats,
+    #[command(flatten)]
+    pub(crate) bucket: config::Bucket,
     #[command(flatten)]
     pub(crate) strictness: Strictness,
 }
@@ -141,6 +144,9 @@ impl Ready for NatsReady {
         if !self.0.is_connected() {
             return Err("NATS cannot be reached".into());
         }
+        if let Some(reason) = self.0.refusal() {
+            return Err(reason.to_string());
+        }
         match nats::topology::drift(&self.0).await {
             Ok(changes) if changes.is_empty() => Ok(()),
             Ok(changes) => Err(format!("{}; run `kiln provision`", changes[0])),
@@ -149,30 +155,38 @@ impl Ready for NatsReady {
     }
 }
 
-/// The api's routes.
-async fn api_router(nats: &config::Nats, bucket: &config::Bucket, stop: &CancellationToken) -> anyhow::Result<Router> {
+/// The api's routes, and the watch over its log.
+async fn api_router(
+    nats: &config::Nats,
+    bucket: &config::Bucket,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Router, Watch)> {
     let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
-    Ok(Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone()).router())
+    let watch = Watch::start(&bus, &bucket, Keeper::No).await;
+    let router = Api::new(Log::new(bus.clone()), Jobs::new(bus.clone()), bucket, stop.clone()).router();
+    Ok((guarded(router, bus), watch))
 }
 
-/// The webhook, which has yet to listen and to serve.
+/// The webhook, which has yet to listen and to serve, and the watch over its log.
 async fn webhook_role(
     nats: &config::Nats,
     bucket: &config::Bucket,
     webhook: &config::Webhook,
-) -> anyhow::Result<Webhook> {
+) -> anyhow::Result<(Webhook, Watch)> {
     let (bucket, roots) = (Bucket::new(bucket)?, webhook.roots()?);
     let bus = connect(nats, "webhook").await?;
-    Ok(Webhook::new(Log::new(bus), bucket, roots))
+    let watch = Watch::start(&bus, &bucket, Keeper::No).await;
+    Ok((Webhook::new(Log::new(bus), bucket, roots), watch))
 }
 
-/// Serves a router with the health of the connection beside it, and says where.
-async fn serve(args: &Listen, nats: &config::Nats, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serves a role's routes with its health beside them, and says where.
+async fn serve(args: &Listen, (router, watch): (Router, Watch), stop: CancellationToken) -> anyhow::Result<()> {
     let listener = bind(args).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let health = http::health(NatsReady(connect(nats, "health").await?));
-    http::serve(listener, http::finish(router.merge(health)), stop).await;
+    let health = http::health(NatsReady(watch.bus().clone()));
+    let serving = http::serve(listener, http::finish(router.merge(health)), stop.clone());
+    tokio::join!(serving, watch.run(stop));
     Ok(())
 }
 
@@ -203,15 +217,16 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let router = api_router(&args.nats, &args.bucket, &stop).await?;
-    serve(&args.listen, &args.nats, router, stop).await
+    let role = api_router(&args.nats, &args.bucket, &stop).await?;
+    serve(&args.listen, role, stop).await
 }
 
 /// `kiln webhook`
 pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let role = webhook_role(&args.nats, &args.bucket, &args.webhook).await?;
+    let (role, watch) = webhook_role(&args.nats, &args.bucket, &args.webhook).await?;
+    let router = guarded(role.clone().router(), watch.bus().clone());
     let serving = async {
-        let served = serve(&args.listen, &args.nats, role.clone().router(), stop.clone()).await;
+        let served = serve(&args.listen, (router, watch), stop.clone()).await;
         stop.cancel();
         served
     };
@@ -223,17 +238,20 @@ pub async fn worker(args: &WorkerArgs, policy: Policy, stop: CancellationToken) 
     let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
     let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
     let log = Log::new(connect(&args.nats, "worker").await?);
+    let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
     let health = serve_health(args.health, log.bus().clone(), stop.clone()).await?;
     let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
-    tokio::join!(worker.run(stop), health);
+    tokio::join!(worker.run(stop.clone()), health, watch.run(stop));
     Ok(())
 }
 
 /// `kiln projector`
 pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let bucket = Bucket::new(&args.bucket)?;
     let bus = connect(&args.nats, "projector").await?;
+    let watch = Watch::start(&bus, &bucket, Keeper::Yes).await;
     let health = serve_health(args.health, bus.clone(), stop.clone()).await?;
-    tokio::join!(projector::run(&bus, stop), health);
+    tokio::join!(projector::run(&bus, stop.clone()), health, watch.run(stop));
     Ok(())
 }
 
@@ -255,10 +273,11 @@ pub async fn serve_all(
         webhook: webhook.clone(),
         strictness,
     };
-    let projector_args = ProjectorArgs { health, nats: nats.clone(), strictness };
-    let webhook = webhook_role(&nats, &bucket, &webhook).await?;
-    let router = api_router(&nats, &bucket, &stop).await?.merge(webhook.clone().router());
-    let healthz = http::health(NatsReady(connect(&nats, "health").await?));
+    let projector_args = ProjectorArgs { health, nats: nats.clone(), bucket: bucket.clone(), strictness };
+    let (api, api_watch) = api_router(&nats, &bucket, &stop).await?;
+    let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
+    let router = api.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
+    let healthz = http::health(NatsReady(api_watch.bus().clone()));
     let listener = match listener {
         Some(listener) => listener,
         None => bind(&listen).await?,
@@ -267,7 +286,9 @@ pub async fn serve_all(
     let mut roles = tokio::task::JoinSet::new();
     let token = stop.clone();
     roles.spawn(async move {
-        http::serve(listener, http::finish(router.merge(healthz)), token).await;
+        let router = http::finish(router.merge(healthz));
+        let watching = async { tokio::join!(api_watch.run(token.clone()), webhook_watch.run(token.clone())) };
+        tokio::join!(http::serve(listener, router, token.clone()), watching);
         anyhow::Ok(())
     });
     let token = stop.clone();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod fence;
 mod gpu;
 mod guard;
 mod life;

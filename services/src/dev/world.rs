@@ -189,12 +189,19 @@ Ctrl-C stops everything"
 async fn ready(api: &str) -> anyhow::Result<()> {
     let http = client::http_client(Duration::from_secs(5));
     let url = format!("{api}/readyz");
+    let mut reason = String::new();
     let asking = async {
-        while !http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+        loop {
+            match http.get(&url).send().await {
+                Ok(response) if response.status().is_success() => break,
+                Ok(response) => reason = response.text().await.unwrap_or_default(),
+                Err(_) => {}
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(READY_LIMIT, asking).await.context("the roles were not ready within 30 s")
+    let asked = tokio::time::timeout(READY_LIMIT, asking).await;
+    asked.with_context(|| format!("the roles were not ready within 30 s: {reason}"))
 }
 
 /// The first part to end, which none should.

@@ -27,6 +27,7 @@ pub enum Code {
     Unavailable,
     Unknown,
     LogUnavailable,
+    LogFenced,
     Stopping,
     NotReady,
     TryAgain,
@@ -99,6 +100,11 @@ impl Code {
             Self::LogUnavailable => {
                 ("log_unavailable", 503, "The log cannot be reached; nothing was taken; try again.")
             }
+            Self::LogFenced => (
+                "log_fenced",
+                503,
+                "The log is not the one that was written before; nothing was taken; try again later.",
+            ),
             Self::Stopping => ("stopping", 503, "The server is about to stop; nothing was taken; try again."),
             Self::NotReady => ("not_ready", 503, "The role cannot do its work now; `detail` says why."),
             Self::TryAgain => ("try_again", 503, "The callback was not taken; send it again."),

@@ -156,7 +156,7 @@ impl Operation {
 
     /// What is refused before any handler.
     fn everywhere(&self) -> impl Iterator<Item = Code> {
-        let keys = self.scope.map(|_| [Code::Unauthorized, Code::Forbidden]);
+        let keys = self.scope.map(|_| [Code::Unauthorized, Code::Forbidden, Code::LogFenced]);
         let body = (!self.body.is_empty()).then_some([Code::Timeout, Code::TooLarge]);
         let always = [Code::BadRequest, Code::Internal];
         keys.into_iter().flatten().chain(body.into_iter().flatten()).chain(always)

@@ -20,6 +20,8 @@ impl Worker {
         let mut seen = Seen::new(id, delivery.deliveries == 1);
         let mut told = None;
         loop {
+            // While the log is not the one that was written before, what it says of the job cannot be trusted.
+            self.log.bus().writable().await;
             let job = match self.log.load(id).await {
                 Ok(job) => job,
                 Err(error) => {
