@@ -41,8 +41,10 @@ pub struct Watch {
     keeper: Keeper,
     /// How far the log was written: the most that the bucket, the log itself or its answers to this process have said.
     known: Option<Fence>,
-    /// What the bucket says, once it has answered.
-    kept: Option<Option<Fence>>,
+    /// What the bucket said last.
+    kept: Option<Fence>,
+    /// Whether it has answered at all.
+    has_read: bool,
     /// Whether the bucket's silence was told.
     is_troubled: bool,
 }
@@ -64,7 +66,7 @@ impl Watch {
     pub async fn start(bus: &Bus, bucket: &Bucket, keeper: Keeper) -> Self {
         bus.close_gate(UNKNOWN);
         let (log, fences) = (Log::new(bus.clone()), Fences::new(bucket.clone()));
-        let mut watch = Self { log, fences, keeper, known: None, kept: None, is_troubled: false };
+        let mut watch = Self { log, fences, keeper, known: None, kept: None, has_read: false, is_troubled: false };
         watch.look().await;
         watch
     }
@@ -95,7 +97,7 @@ impl Watch {
     /// Returns whether the log may be written.
     async fn look(&mut self) -> bool {
         let connects = self.bus().connects();
-        let verdict = match timeout(LOOK_LIMIT, self.judge()).await.map_err(Blind::from).flatten() {
+        let verdict = match timeout(LOOK_LIMIT, Box::pin(self.judge())).await.map_err(Blind::from).flatten() {
             Ok(verdict) => verdict,
             Err(blind) => {
                 if !std::mem::replace(&mut self.is_troubled, true) {
@@ -157,11 +159,11 @@ impl Watch {
                 {
                     self.known = Some(fence.clone());
                 }
-                self.kept = Some(kept);
+                (self.kept, self.has_read) = (kept, true);
                 Ok(())
             }
             // What was known before still holds.
-            Err(error) if self.kept.is_some() => {
+            Err(error) if self.has_read => {
                 tracing::warn!(error = crate::chain(&error), "the fence could not be read; the last one still holds");
                 Ok(())
             }
@@ -180,14 +182,14 @@ impl Watch {
 
     /// Writes the fence down, if it moved and was not written just now.
     async fn keep(&mut self, pause: Duration) {
-        let (Some(known), Some(kept)) = (&self.known, &self.kept) else { return };
+        let Some(known) = &self.known else { return };
         let is_due =
-            kept.as_ref().is_none_or(|kept| known.is_beyond(kept) && clock::now().since(kept.written) >= pause);
-        if !is_due {
+            self.kept.as_ref().is_none_or(|kept| known.is_beyond(kept) && clock::now().since(kept.written) >= pause);
+        if !self.has_read || !is_due {
             return;
         }
-        match self.fences.advance(known).await {
-            Ok(kept) => self.kept = Some(Some(kept)),
+        match Box::pin(self.fences.advance(known)).await {
+            Ok(kept) => self.kept = Some(kept),
             Err(error) => tracing::warn!(error = crate::chain(&error), "the fence could not be written"),
         }
     }
