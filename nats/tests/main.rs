@@ -13,6 +13,7 @@ mod consumer;
 mod fence;
 mod log;
 mod projection;
+mod publishers;
 mod recipes;
 mod server;
 mod tool;
