@@ -12,7 +12,7 @@ mod written;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router};
+use axum::Router;
 use events::{Command, Entry, Job, JobId};
 use nats::{Jobs, Log, Record};
 use tokio_util::sync::CancellationToken;
@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::Bucket;
 use crate::clock;
 use crate::http::code::Code;
+use crate::http::gate::Gate;
 use crate::http::problem::Problem;
 use crate::http::route;
-use crate::keys::Caller;
 pub use openapi::document;
 use written::Written;
 
@@ -42,9 +42,9 @@ impl Api {
         Self { log, jobs, bucket, written: Arc::default(), stop }
     }
 
-    /// Its routes.
-    pub fn router(self) -> Router {
-        route::router(table::routes()).layer(Extension(Caller::anonymous())).with_state(self)
+    /// Its routes, behind this gate.
+    pub fn router(self, gate: &Gate) -> Router {
+        route::router(table::routes(), gate).with_state(self)
     }
 
     /// Whether work may begin, asked before a body is read.

@@ -1,5 +1,6 @@
 //! The command line: one binary, and what it can be told to do.
 
+mod keys;
 mod signals;
 mod telemetry;
 
@@ -44,6 +45,8 @@ enum Command {
     Provision(roles::ProvisionArgs),
     /// How far the log was written before, and whether the present one is behind that
     Fence(fence::Args),
+    /// Make, show and revoke API keys
+    Keys(keys::Args),
     /// The program in the GPU container: claim, download, render, upload, report
     Render(render::Args),
     /// Say what a media file holds
@@ -92,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(render::main(&args, &stop).await);
         }
         Command::Probe { file } => print(&probe::probe(&ffmpeg()?, &file).await?.to_string()),
+        Command::Keys(args) => print(&keys::run(args)?),
         Command::Guard(_) => {}
         role => {
             telemetry::start("info,async_nats=warn");
@@ -118,7 +122,7 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         }
         #[cfg(feature = "dev")]
         Command::Demo(_) | Command::Dev(_) => Ok(()),
-        Command::Render(_) | Command::Probe { .. } | Command::Guard(_) => Ok(()),
+        Command::Render(_) | Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => Ok(()),
     }
 }
 

@@ -4,10 +4,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue, Method};
 use clap::Args;
 use events::Secret;
 use events::capability::Roots;
+use tower_http::cors::{AllowHeaders, CorsLayer};
+
+use crate::keys::Keys;
 
 /// Where the log is, and who we are there.
 #[derive(Args, Clone, Debug)]
@@ -96,6 +101,20 @@ pub struct Listen {
     pub listen: SocketAddr,
 }
 
+/// Who may ask the api, and how much at once.
+#[derive(Args, Clone, Debug)]
+pub struct Clients {
+    /// File with the hashes of the API keys; `kiln keys create` makes it. Without it only this machine is served
+    #[arg(long, env = "KILN_API_KEYS_FILE", help_heading = "Clients")]
+    pub api_keys_file: Option<PathBuf>,
+    /// Origins whose pages may use the api from a browser, separated by commas, such as `https://app.example.com`
+    #[arg(long, env = "KILN_CORS_ORIGIN", value_delimiter = ',', help_heading = "Clients")]
+    pub cors_origin: Vec<String>,
+    /// Uploads that are taken at once; more are told to come again
+    #[arg(long, env = "KILN_MAX_UPLOADS", default_value_t = 32, help_heading = "Clients")]
+    pub max_uploads: usize,
+}
+
 /// Where a role that serves nobody tells how it is.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Health {
@@ -175,6 +194,54 @@ impl Public {
             tracing::warn!("{variable} {problem}");
         }
         Ok(url)
+    }
+}
+
+impl Clients {
+    /// The keys. Without any, nobody but this machine may reach us, and a sentence says so.
+    pub fn keys(&self, listen: &Listen, strictness: Strictness) -> anyhow::Result<Keys> {
+        if let Some(path) = &self.api_keys_file {
+            return Ok(Keys::open(path)?);
+        }
+        if listen.listen.ip().is_loopback() {
+            tracing::info!("there are no API keys: whoever is on this machine may do everything");
+            return Ok(Keys::none());
+        }
+        let problem = format!("is not set, so anybody who reaches {} could do everything", listen.listen);
+        if !strictness.insecure_dev {
+            let way_out = "; make a key with `kiln keys create`, or listen on 127.0.0.1";
+            return Err(Misconfigured::new("KILN_API_KEYS_FILE", problem + way_out).into());
+        }
+        tracing::warn!("KILN_API_KEYS_FILE {problem}");
+        Ok(Keys::none())
+    }
+
+    /// What browsers are told about other origins; nothing, where none is listed.
+    pub fn cors(&self) -> Result<Option<CorsLayer>, Misconfigured> {
+        if self.cors_origin.is_empty() {
+            return Ok(None);
+        }
+        let origin = |origin: &String| {
+            let url = checked_url("KILN_CORS_ORIGIN", origin)?;
+            let is_origin = url == *origin && url.matches('/').count() == 2;
+            let value = HeaderValue::from_str(&url).ok().filter(|_| is_origin);
+            value.ok_or_else(|| Misconfigured::new("KILN_CORS_ORIGIN", "is a scheme and a host alone, without a path"))
+        };
+        let origins = self.cors_origin.iter().map(origin).collect::<Result<Vec<_>, _>>()?;
+        let exposed = ["etag", "location", "retry-after", "traceparent", "x-request-id"].map(HeaderName::from_static);
+        let layer = CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(exposed)
+            .max_age(Duration::from_hours(1));
+        Ok(Some(layer))
+    }
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { api_keys_file: None, cors_origin: Vec::new(), max_uploads: 32 }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Serving HTTP/1 with a clock on everything: `axum::serve` never closes idle or trickling sockets.
 
 pub mod code;
+pub mod gate;
+mod pace;
 pub mod problem;
 pub mod route;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,17 +25,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::cors::CorsLayer;
 
 use crate::clock;
 use code::Code;
+use gate::Gate;
+use pace::Paced;
 use problem::Problem;
 use route::{Answer, Operation};
 
 /// A request's head must be here by then, and an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two pieces of a body no more time may pass.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Requests in progress may go on so long after the stop.
 const GRACE: Duration = Duration::from_secs(25);
 /// Connections that are open at once.
@@ -77,20 +81,24 @@ pub fn health<R: Ready>(role: R) -> Router {
         }
     };
     let [live, ready] = health_operations();
-    route::router(vec![live.by(get(|| async { "alive\n" })), ready.by(get(readyz))])
+    route::router(vec![live.by(get(|| async { "alive\n" })), ready.by(get(readyz))], &Gate::open())
 }
 
 /// What every role's routes have in common: a name for each request, problems in one form, a clock on bodies, and a panic
-/// that is one request's alone.
-pub fn finish(router: Router) -> Router {
-    router
+/// that is one request's alone. `cors` is what browsers are told about other origins.
+pub fn finish(router: Router, cors: Option<CorsLayer>) -> Router {
+    let router = router
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::MethodNotAllowed, "this address does not take this method")
         })
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
-        .layer(middleware::from_fn(name_request))
+        .layer(middleware::from_fn(pace_body))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.layer(middleware::from_fn(name_request))
 }
 
 /// Serves until `stop`, then lets requests in progress finish.
@@ -133,6 +141,17 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
             }
         }
     }
+}
+
+/// A body that comes too slowly is a 408, whatever its reader made of it.
+async fn pace_body(request: Request, next: Next) -> Response {
+    let is_late = Arc::new(AtomicBool::new(false));
+    let pace = |body| Body::new(Paced::new(body, Arc::clone(&is_late)));
+    let response = next.run(request.map(pace)).await;
+    if is_late.load(Ordering::Relaxed) && !response.status().is_success() {
+        return Problem::new(Code::Timeout, "the body came too slowly").into_response();
+    }
+    response
 }
 
 /// Gives every request a name, which problems repeat and the log can be searched for.

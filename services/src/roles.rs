@@ -1,124 +1,26 @@
 //! How each role is started: its settings, its connections, its listener. The caller owns the socket and the stop.
 
+mod args;
+
 use anyhow::Context as _;
 use axum::Router;
-use clap::Args;
 use events::Policy;
 use nats::{Bus, Jobs, Log, Login, Settings};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::cors::CorsLayer;
 
 use crate::api::Api;
 use crate::bucket::Bucket;
 use crate::config::{self, Listen, Strictness};
 use crate::fence::{Keeper, Watch, guarded};
+use crate::http::gate::Gate;
 use crate::http::{self, Ready};
+use crate::keys::Keys;
 use crate::webhook::Webhook;
 use crate::worker::Worker;
 use crate::{modal, projector};
-
-/// Settings of `kiln api`.
-#[derive(Args, Clone, Debug)]
-pub struct ApiArgs {
-    #[command(flatten)]
-    pub(crate) listen: Listen,
-    #[command(flatten)]
-    pub(crate) nats: config::Nats,
-    #[command(flatten)]
-    pub(crate) bucket: config::Bucket,
-    #[command(flatten)]
-    pub(crate) strictness: Strictness,
-}
-
-/// Settings of `kiln webhook`.
-#[derive(Args, Clone, Debug)]
-pub struct WebhookArgs {
-    #[command(flatten)]
-    pub(crate) listen: Listen,
-    #[command(flatten)]
-    pub(crate) nats: config::Nats,
-    #[command(flatten)]
-    pub(crate) bucket: config::Bucket,
-    #[command(flatten)]
-    pub(crate) webhook: config::Webhook,
-    #[command(flatten)]
-    pub(crate) strictness: Strictness,
-}
-
-/// Settings of `kiln worker`.
-#[derive(Args, Clone, Debug)]
-pub struct WorkerArgs {
-    #[command(flatten)]
-    pub(crate) health: config::Health,
-    #[command(flatten)]
-    pub(crate) nats: config::Nats,
-    #[command(flatten)]
-    pub(crate) bucket: config::Bucket,
-    #[command(flatten)]
-    pub(crate) modal: config::Modal,
-    #[command(flatten)]
-    pub(crate) public: config::Public,
-    #[command(flatten)]
-    pub(crate) webhook: config::Webhook,
-    #[command(flatten)]
-    pub(crate) strictness: Strictness,
-}
-
-/// Settings of `kiln projector`.
-#[derive(Args, Clone, Debug)]
-pub struct ProjectorArgs {
-    #[command(flatten)]
-    pub(crate) health: config::Health,
-    #[command(flatten)]
-    pub(crate) nats: config::Nats,
-    #[command(flatten)]
-    pub(crate) bucket: config::Bucket,
-    #[command(flatten)]
-    pub(crate) strictness: Strictness,
-}
-
-/// Settings of `kiln serve`: all four roles in one process.
-#[derive(Args, Clone, Debug)]
-pub struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) listen: Listen,
-    #[command(flatten)]
-    pub(crate) nats: config::Nats,
-    #[command(flatten)]
-    pub(crate) bucket: config::Bucket,
-    #[command(flatten)]
-    pub(crate) modal: config::Modal,
-    #[command(flatten)]
-    pub(crate) public: config::Public,
-    #[command(flatten)]
-    pub(crate) webhook: config::Webhook,
-    #[command(flatten)]
-    pub(crate) strictness: Strictness,
-}
-
-/// Settings of `kiln provision`.
-#[derive(Args, Clone, Debug)]
-pub struct ProvisionArgs {
-    /// Show what would change, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Copies of each stream: 1, or 3 on a cluster
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: Option<u8>,
-    /// Renders in flight at once, over all workers
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    max_renders: Option<u32>,
-    /// Days after which a job ages out of the log
-    #[arg(long)]
-    max_age_days: Option<u32>,
-    /// Largest size of the log, in bytes
-    #[arg(long)]
-    max_bytes: Option<u64>,
-    #[command(flatten)]
-    nats: config::Nats,
-    #[command(flatten)]
-    bucket: config::Bucket,
-}
+pub use args::{ApiArgs, ProjectorArgs, ProvisionArgs, ServeArgs, WebhookArgs, WorkerArgs};
 
 /// Connects to NATS under a role's name.
 pub async fn connect(config: &config::Nats, role: &str) -> Result<Bus, nats::Error> {
@@ -159,12 +61,13 @@ impl Ready for NatsReady {
 async fn api_router(
     nats: &config::Nats,
     bucket: &config::Bucket,
+    gate: &Gate,
     stop: &CancellationToken,
 ) -> anyhow::Result<(Router, Watch)> {
     let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
     let watch = Watch::start(&bus, &bucket, Keeper::No).await;
-    let router = Api::new(Log::new(bus.clone()), Jobs::new(bus.clone()), bucket, stop.clone()).router();
+    let router = Api::new(Log::new(bus.clone()), Jobs::new(bus.clone()), bucket, stop.clone()).router(gate);
     Ok((guarded(router, bus), watch))
 }
 
@@ -180,13 +83,37 @@ async fn webhook_role(
     Ok((Webhook::new(Log::new(bus), bucket, roots), watch))
 }
 
+/// What stands between clients and the routes.
+struct Front {
+    keys: Keys,
+    gate: Gate,
+    cors: Option<CorsLayer>,
+}
+
+impl Front {
+    fn new(clients: &config::Clients, listen: &Listen, strictness: Strictness) -> anyhow::Result<Self> {
+        let keys = clients.keys(listen, strictness)?;
+        let gate = Gate::new(keys.clone(), clients.max_uploads);
+        Ok(Self { keys, gate, cors: clients.cors()? })
+    }
+
+    /// For those that are no clients: containers show capabilities, which the routes themselves ask for.
+    fn none() -> Self {
+        Self { keys: Keys::none(), gate: Gate::open(), cors: None }
+    }
+}
+
 /// Serves a role's routes with its health beside them, and says where.
-async fn serve(args: &Listen, (router, watch): (Router, Watch), stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = bind(args).await?;
+async fn serve(
+    listener: TcpListener,
+    (router, watch): (Router, Watch),
+    front: Front,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     tracing::info!("listening on http://{}", listener.local_addr()?);
     let health = http::health(NatsReady(watch.bus().clone()));
-    let serving = http::serve(listener, http::finish(router.merge(health)), stop.clone());
-    tokio::join!(serving, watch.run(stop));
+    let serving = http::serve(listener, http::finish(router.merge(health), front.cors), stop.clone());
+    tokio::join!(serving, watch.run(stop.clone()), front.keys.watch(stop));
     Ok(())
 }
 
@@ -202,7 +129,7 @@ async fn serve_health(
     };
     Ok(async move {
         if let Some(listener) = listener {
-            http::serve(listener, http::finish(http::health(NatsReady(bus))), stop).await;
+            http::serve(listener, http::finish(http::health(NatsReady(bus)), None), stop).await;
         }
     })
 }
@@ -217,16 +144,18 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let role = api_router(&args.nats, &args.bucket, &stop).await?;
-    serve(&args.listen, role, stop).await
+    let front = Front::new(&args.clients, &args.listen, args.strictness)?;
+    let role = api_router(&args.nats, &args.bucket, &front.gate, &stop).await?;
+    serve(bind(&args.listen).await?, role, front, stop).await
 }
 
 /// `kiln webhook`
 pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let (role, watch) = webhook_role(&args.nats, &args.bucket, &args.webhook).await?;
     let router = guarded(role.clone().router(), watch.bus().clone());
+    let listener = bind(&args.listen).await?;
     let serving = async {
-        let served = serve(&args.listen, (router, watch), stop.clone()).await;
+        let served = serve(listener, (router, watch), Front::none(), stop.clone()).await;
         stop.cancel();
         served
     };
@@ -262,7 +191,7 @@ pub async fn serve_all(
     listener: Option<TcpListener>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let ServeArgs { listen, nats, bucket, modal, public, webhook, strictness } = args.clone();
+    let ServeArgs { listen, clients, nats, bucket, modal, public, webhook, strictness } = args.clone();
     let health = config::Health::default();
     let worker_args = WorkerArgs {
         health,
@@ -274,22 +203,21 @@ pub async fn serve_all(
         strictness,
     };
     let projector_args = ProjectorArgs { health, nats: nats.clone(), bucket: bucket.clone(), strictness };
-    let (api, api_watch) = api_router(&nats, &bucket, &stop).await?;
+    let front = Front::new(&clients, &listen, strictness)?;
+    let (api, api_watch) = api_router(&nats, &bucket, &front.gate, &stop).await?;
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
     let router = api.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
-    let healthz = http::health(NatsReady(api_watch.bus().clone()));
     let listener = match listener {
         Some(listener) => listener,
         None => bind(&listen).await?,
     };
-    tracing::info!("listening on http://{}", listener.local_addr()?);
     let mut roles = tokio::task::JoinSet::new();
     let token = stop.clone();
+    roles.spawn(async move { serve(listener, (router, api_watch), front, token).await });
+    let token = stop.clone();
     roles.spawn(async move {
-        let router = http::finish(router.merge(healthz));
-        let watching = async { tokio::join!(api_watch.run(token.clone()), webhook_watch.run(token.clone())) };
-        tokio::join!(http::serve(listener, router, token.clone()), watching);
-        anyhow::Ok(())
+        webhook_watch.run(token).await;
+        Ok(())
     });
     let token = stop.clone();
     roles.spawn(async move {

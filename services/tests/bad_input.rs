@@ -92,7 +92,7 @@ async fn a_start_that_cannot_work_says_which_setting_is_wrong() {
         ("PUBLIC_URL", "https://kiln.example.com"),
         ("INTERNAL_WEBHOOK_SECRET", secret),
     ];
-    let rows: [(&[&str], &str, &str, &str); 8] = [
+    let rows: [(&[&str], &str, &str, &str); 11] = [
         (&["serve"], "R2_BUCKET_NAME", "", "--r2-bucket-name"),
         (&["worker"], "NATS_URL", "nats://127.0.0.1:1", "127.0.0.1:1"),
         (&["dev", "--data", "x", "--listen", &taken.to_string()], "NATS_URL", "", &taken.to_string()),
@@ -100,15 +100,16 @@ async fn a_start_that_cannot_work_says_which_setting_is_wrong() {
         (&["worker"], "PUBLIC_URL", "http://kiln.example.com", "PUBLIC_URL"),
         (&["worker"], "MODAL_ENDPOINT_URL", "https://x.modal.run/submit", "MODAL_ENDPOINT_URL"),
         (&["worker"], "R2_ENDPOINT", "canary", "R2_ENDPOINT"),
+        (&["api", "--listen", "0.0.0.0:0"], "KILN_API_KEYS_FILE", "", "KILN_API_KEYS_FILE"),
+        (&["api"], "KILN_API_KEYS_FILE", "absent.json", "absent.json"),
+        (&["api"], "KILN_CORS_ORIGIN", "https://example.com/page", "KILN_CORS_ORIGIN"),
         (&["probe", "absent.mp4"], "NATS_URL", "", "absent.mp4"),
     ];
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for (arguments, variable, value, word) in rows {
         let mut command = Command::new(kiln());
         command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
-        for (name, good) in good {
-            command.env(name, if name == variable { value } else { good });
-        }
+        command.envs(good).env(variable, value);
         if value.is_empty() {
             command.env_remove(variable);
         }

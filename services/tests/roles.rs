@@ -5,19 +5,19 @@ use std::process::Stdio;
 use events::wire::client::RenderRequest;
 use kiln::client::kiln::Client;
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::support::{kiln, wait_for};
 use crate::world::TestWorld;
 
 /// A port that was free a moment ago.
-async fn port() -> u16 {
+pub(crate) async fn port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     listener.local_addr().expect("it has an address").port()
 }
 
-/// A role of the world, in a process of its own.
-fn role(world: &mut TestWorld, name: &str, arguments: &[&str]) -> Child {
+/// A role of the world, for a process of its own.
+pub(crate) fn role(world: &mut TestWorld, name: &str, arguments: &[&str]) -> Command {
     let folder = world.folder.path().join("data/secrets.json");
     let secrets: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder).expect("the secrets are there")).expect("they are JSON");
@@ -39,11 +39,15 @@ fn role(world: &mut TestWorld, name: &str, arguments: &[&str]) -> Child {
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    command.spawn().expect("kiln runs")
+    command
 }
 
 async fn status(http: &reqwest::Client, url: &str) -> Option<u16> {
     http.get(url).send().await.ok().map(|response| response.status().as_u16())
+}
+
+pub(crate) async fn is_ready(http: &reqwest::Client, base: &str) -> bool {
+    status(http, &format!("{base}/readyz")).await == Some(200)
 }
 
 #[tokio::test]
@@ -55,14 +59,11 @@ async fn every_role_runs_alone_tells_how_it_is_and_ends_when_asked() {
         [("api", "--listen"), ("webhook", "--listen"), ("worker", "--health-listen"), ("projector", "--health-listen")]
     {
         let address = format!("127.0.0.1:{}", port().await);
-        children.push(role(&mut world, name, &[flag, &address]));
+        children.push(role(&mut world, name, &[flag, &address]).spawn().expect("kiln runs"));
         bases.push(format!("http://{address}"));
     }
     for base in &bases {
-        wait_for("readiness", async || {
-            (status(&world.http, &format!("{base}/readyz")).await == Some(200)).then_some(())
-        })
-        .await;
+        wait_for("readiness", async || is_ready(&world.http, base).await.then_some(())).await;
         assert_eq!(status(&world.http, &format!("{base}/livez")).await, Some(200));
     }
     let audio = world.music(1);

@@ -278,6 +278,7 @@ fn gpu_settings(options: &Options, secrets: &Secrets, own_url: String) -> gpu::S
 fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets) -> ServeArgs {
     ServeArgs {
         listen: Listen { listen: SocketAddr::from(([127, 0, 0, 1], 0)) },
+        clients: config::Clients::default(),
         nats: config::Nats {
             nats_url: addresses.nats.clone(),
             nats_creds: None,

@@ -24,6 +24,7 @@ pub enum Code {
     RateLimited,
     HeadTooLarge,
     Internal,
+    Overloaded,
     Unavailable,
     Unknown,
     LogUnavailable,
@@ -88,11 +89,12 @@ impl Code {
             Self::IdempotencyKeyReused => {
                 ("idempotency_key_reused", 422, "The Idempotency-Key was used before for another request.")
             }
-            Self::RateLimited => {
-                ("rate_limited", 429, "Too many requests at once; wait as long as `Retry-After` says.")
-            }
+            Self::RateLimited => ("rate_limited", 429, "Too many requests; wait as long as `Retry-After` says."),
             Self::HeadTooLarge => ("head_too_large", 431, "The headers are longer than allowed."),
             Self::Internal => ("internal", 500, "A defect of kiln; its log says more under the request's id."),
+            Self::Overloaded => {
+                ("overloaded", 503, "Too many requests of this kind at once; nothing was taken; try again.")
+            }
             Self::Unavailable => ("unavailable", 503, "The log or the store does not answer; try again."),
             Self::Unknown => {
                 ("unknown", 503, "The request may have been taken; send it again with the same Idempotency-Key.")

@@ -1,5 +1,7 @@
 //! Errors as clients see them: RFC 9457, with a stable code and a sentence that says what to do. Never internals.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +25,13 @@ impl Problem {
         let may_try_again = matches!(code.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let retry_after_seconds = may_try_again.then_some(2);
         Self { code, detail: detail.into(), errors: Vec::new(), retry_after_seconds }
+    }
+
+    /// With another time to wait; parts of a second count whole.
+    #[must_use]
+    pub fn retry_after(self, rest: Duration) -> Self {
+        let seconds = u32::try_from(rest.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Self { retry_after_seconds: Some(seconds.max(1)), ..self }
     }
 
     /// The kind.
@@ -123,6 +132,9 @@ fn write(problem: Problem, mut response: Response, request_id: &str) -> Response
     *response.body_mut() = Body::from(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    if problem.code == Code::Unauthorized {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"kiln\""));
+    }
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::http::Method;
+use axum::middleware;
 use axum::routing::MethodRouter;
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::code::Code;
-use super::problem;
+use super::gate::{self, Gate};
 use crate::keys::Scope;
 
 /// Which limits hold for a route; each class has its own, so that a flood of one leaves the others fast.
@@ -156,9 +154,9 @@ impl Operation {
 
     /// What is refused before any handler.
     fn everywhere(&self) -> impl Iterator<Item = Code> {
-        let keys = self.scope.map(|_| [Code::Unauthorized, Code::Forbidden, Code::LogFenced]);
+        let keys = self.scope.map(|_| [Code::Unauthorized, Code::Forbidden, Code::RateLimited, Code::LogFenced]);
         let body = (!self.body.is_empty()).then_some([Code::Timeout, Code::TooLarge]);
-        let always = [Code::BadRequest, Code::Internal];
+        let always = [Code::BadRequest, Code::Internal, Code::Overloaded];
         keys.into_iter().flatten().chain(body.into_iter().flatten()).chain(always)
     }
 }
@@ -170,27 +168,11 @@ pub struct Route<S> {
     handler: MethodRouter<S>,
 }
 
-/// The router of these routes.
-pub fn router<S: Clone + Send + Sync + 'static>(routes: Vec<Route<S>>) -> Router<S> {
+/// The router of these routes, behind this gate.
+pub fn router<S: Clone + Send + Sync + 'static>(routes: Vec<Route<S>>, gate: &Gate) -> Router<S> {
     routes.into_iter().fold(Router::new(), |router, Route { operation, handler }| {
         let path = operation.path;
-        let operation = Arc::new(operation);
-        router.route(path, handler.route_layer(middleware::from_fn_with_state(operation, as_documented)))
+        let state = (gate.clone(), Arc::new(operation));
+        router.route(path, handler.route_layer(middleware::from_fn_with_state(state, gate::pass)))
     })
-}
-
-/// An answer that the document does not name is a defect: every test of a route looks for it.
-async fn as_documented(State(operation): State<Arc<Operation>>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let status = response.status();
-    let is_documented = match problem::of(&response) {
-        Some(problem) => operation.codes().contains(&problem.code()),
-        None => operation.answers.iter().any(|answer| answer.status == status.as_u16()),
-    };
-    if !is_documented {
-        let code = problem::of(&response).map_or("", |problem| problem.code().word());
-        tracing::error!(path = operation.path, %status, code, "an answer that the document does not name");
-        debug_assert!(status == StatusCode::INTERNAL_SERVER_ERROR, "{} answered {status} {code}", operation.path);
-    }
-    response
 }
