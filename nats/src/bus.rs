@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::gate::Gate;
 use crate::topology::RENDER;
+use crate::unreadable::Unreadable;
 use crate::{Cause, Error};
 
 /// How long the first connection may take, over all servers.
@@ -68,6 +69,7 @@ pub struct Bus {
     link: watch::Receiver<Link>,
     role: Arc<str>,
     pub(crate) gate: Arc<Gate>,
+    unreadable: Arc<Unreadable>,
 }
 
 /// What is known of the connection.
@@ -117,7 +119,13 @@ impl Bus {
         let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
         let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
         let client = connected.map_err(|error| failed(Cause::client(error)))?;
-        let bus = Self { client, link, role: settings.role.as_str().into(), gate: Arc::default() };
+        let bus = Self {
+            client,
+            link,
+            role: settings.role.as_str().into(),
+            gate: Arc::default(),
+            unreadable: Arc::default(),
+        };
         bus.wait_for_link().await.map_err(failed)?;
         Ok(bus)
     }
@@ -142,6 +150,10 @@ impl Bus {
 
     pub(crate) fn role(&self) -> &str {
         &self.role
+    }
+
+    pub(crate) fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
@@ -190,6 +202,16 @@ impl Bus {
             RequestErrorKind::NoResponders => Cause::NoResponders,
             _ => Cause::client(error),
         })
+    }
+
+    /// Fails at once if the connection gets lost meanwhile. For reading: nobody knows what became of a message.
+    pub(crate) async fn unless_lost<T>(&self, asking: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        let mut link = self.link();
+        let connects = link.borrow().connects;
+        tokio::select! {
+            answer = asking => answer,
+            _ = link.wait_for(|link| !link.is_up || link.connects != connects) => Err(Cause::Lost),
+        }
     }
 
     async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {

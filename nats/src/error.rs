@@ -74,6 +74,9 @@ pub enum Cause {
     /// No answer in time: the request may have had its effect, or may still have it.
     #[error("no answer in time")]
     Timeout,
+    /// The connection got lost before the answer came, if one was sent.
+    #[error("the connection got lost before the answer")]
+    Lost,
     /// Nobody serves this: the stream is absent, or `JetStream` is off or has no leader.
     #[error("nobody answers")]
     NoResponders,
@@ -119,7 +122,12 @@ impl Error {
 impl Cause {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Disconnected | Self::Unchecked | Self::Timeout | Self::NoResponders | Self::Client(_) => true,
+            Self::Disconnected
+            | Self::Unchecked
+            | Self::Timeout
+            | Self::Lost
+            | Self::NoResponders
+            | Self::Client(_) => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 408 || *status == 429,
             Self::Answer(_) | Self::Fenced(_) => false,
         }

@@ -89,7 +89,8 @@ fn subject(id: JobId) -> String {
 
 impl Kept {
     fn of(stored: Option<Stored>) -> Self {
-        let entry = stored.as_ref().and_then(|stored| serde_json::from_slice(&stored.payload).ok());
+        let readable = stored.as_ref().filter(|stored| stored.is_readable);
+        let entry = readable.and_then(|stored| serde_json::from_slice(&stored.payload).ok());
         Self { revision: stored.map_or(0, |stored| stored.seq), entry }
     }
 }

@@ -19,6 +19,7 @@ mod stored;
 mod timeline;
 pub mod tool;
 pub mod topology;
+mod unreadable;
 mod watch;
 
 pub use bus::{Bus, Login, Settings};

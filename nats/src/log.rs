@@ -214,7 +214,7 @@ impl Log {
 /// Whether the answer leaves open if the fact is stored, by us or by somebody else.
 fn is_open(cause: &Cause) -> bool {
     match cause {
-        Cause::Timeout | Cause::Client(_) | Cause::Answer(_) => true,
+        Cause::Timeout | Cause::Lost | Cause::Client(_) | Cause::Answer(_) => true,
         Cause::Refused { code, .. } => {
             WRONG_LAST_SEQUENCE.contains(code) || [DUPLICATE_IN_FLIGHT, STORE_FAILED].contains(code)
         }

@@ -13,6 +13,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use crate::stored::Stored;
+use crate::unreadable::Rescue;
 use crate::{Bus, Cause, Error};
 
 /// How long the server keeps a pull request open.
@@ -43,6 +45,8 @@ pub struct Delivery {
     pub time: Timestamp,
     /// How often it was delivered, this time included. Outages and refusals with a delay count as well.
     pub deliveries: u64,
+    /// Its place among all that the consumer delivered, from 1.
+    pub(crate) place: u64,
     /// What the consumer had still to deliver after this one.
     pub(crate) pending: u64,
     reply: async_nats::Subject,
@@ -61,12 +65,24 @@ impl Delivery {
             seq: info.stream_sequence,
             time: Timestamp::from_unix_ms(unix_ms),
             deliveries: u64::try_from(info.delivered).unwrap_or(1),
+            place: info.consumer_sequence,
             pending: info.pending,
             subject: message.message.subject.to_string(),
             headers: message.message.headers.unwrap_or_default(),
             payload: message.message.payload,
             reply,
         })
+    }
+
+    /// A message that was read in another way: its headers are lost, and nobody knows how often it was delivered.
+    pub(crate) fn of_stored(stored: Stored, stream: &str, reply: String) -> Self {
+        let Stored { subject, seq, time, payload, .. } = stored;
+        let subject = subject.chars().map(|character| {
+            if character.is_ascii_graphic() { character.into() } else { format!("%{:02X}", u32::from(character)) }
+        });
+        let subject = subject.collect();
+        let (stream, headers) = (stream.to_owned(), HeaderMap::new());
+        Self { stream, subject, payload, headers, seq, time, deliveries: 2, place: 0, pending: 0, reply: reply.into() }
     }
 
     /// The event that it is; `None` if its subject is no job's.
@@ -98,6 +114,7 @@ pub(crate) struct Puller {
     stream: String,
     consumer: String,
     session: Option<Session>,
+    rescue: Rescue,
     /// Whether the last try failed, so that an outage is one line in the log.
     is_troubled: bool,
 }
@@ -114,8 +131,8 @@ struct Session {
 
 impl Puller {
     pub(crate) fn new(bus: &Bus, stream: &str, consumer: &str) -> Self {
-        let (stream, consumer) = (stream.to_owned(), consumer.to_owned());
-        Self { bus: bus.clone(), stream, consumer, session: None, is_troubled: false }
+        let (stream, consumer, rescue) = (stream.to_owned(), consumer.to_owned(), Rescue::new(stream, consumer));
+        Self { bus: bus.clone(), stream, consumer, session: None, rescue, is_troubled: false }
     }
 
     /// The next message, however long that takes. It may be dropped at any time and called again.
@@ -164,8 +181,8 @@ impl Puller {
 
     /// Ends the pull; what was on its way comes back, for another process to take.
     pub(crate) async fn close(mut self) -> Vec<Delivery> {
-        let Some(mut session) = self.session.take() else { return Vec::new() };
-        let mut left = Vec::new();
+        let mut left = self.rescue.close();
+        let Some(mut session) = self.session.take() else { return left };
         let draining = async {
             session.answers.drain().await.ok();
             while let Some(answer) = session.answers.next().await {
@@ -178,8 +195,8 @@ impl Puller {
         left
     }
 
-    /// One message, or `None` if there is a reason to look again.
-    async fn step(&mut self, room: usize) -> Result<Option<Delivery>, Error> {
+    /// One message, or `None` if there is a reason to look again. After an error it has to begin anew.
+    pub(crate) async fn step(&mut self, room: usize) -> Result<Option<Delivery>, Error> {
         let connects = self.bus.link().borrow().connects;
         if let Some(session) = self.session.as_mut().filter(|session| session.connects != connects) {
             // What had come before the connection was lost still counts.
@@ -187,8 +204,12 @@ impl Puller {
                 return self.read(answer);
             }
             self.session = None;
+            self.rescue.begin();
         }
         let failed = |cause| Error::Pull(format!("{}/{}", self.stream, self.consumer), cause);
+        if let Some(delivery) = self.rescue.next(&self.bus).await.map_err(failed)? {
+            return Ok(Some(delivery));
+        }
         if self.session.is_none() {
             self.session = Some(Session::open(&self.bus).await.map_err(failed)?);
         }

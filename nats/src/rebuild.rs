@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::projection::{Projection, WRITES};
 use crate::pull::{Delivery, Puller};
+use crate::stored::next_of_leader;
 use crate::topology::{RENDER, RENDER_PROGRESS};
 use crate::{Bus, Error, Jobs, Log};
 
@@ -145,9 +146,17 @@ fn comparable(mut entry: Entry) -> Map<String, Value> {
     fields
 }
 
-/// A stream from its beginning to what is its end now, read by a consumer of its own that leaves nothing behind.
+/// A stream from its beginning to what is its end now, read by consumers of its own that leave nothing behind.
 struct Replay {
+    bus: Bus,
+    stream: &'static str,
+    filter: &'static str,
     puller: Puller,
+    /// Which connection the consumer was made on: what was on its way when that was lost is never sent again.
+    connects: u64,
+    /// The last message read, in the stream and of this consumer.
+    seq: u64,
+    read: u64,
     pending: u64,
 }
 
@@ -158,25 +167,60 @@ struct Created {
 }
 
 impl Replay {
-    async fn start(bus: &Bus, stream: &str, filter: &str) -> Result<Self, Error> {
+    async fn start(bus: &Bus, stream: &'static str, filter: &'static str) -> Result<Self, Error> {
+        let (bus, puller) = (bus.clone(), Puller::new(bus, stream, ""));
+        let mut replay = Self { bus, stream, filter, puller, connects: 0, seq: 0, read: 0, pending: 0 };
+        replay.resume().await?;
+        Ok(replay)
+    }
+
+    /// A consumer that begins behind what was read.
+    async fn resume(&mut self) -> Result<(), Error> {
         let config = json!({
-            "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant", "filter_subject": filter,
-            "inactive_threshold": 60_000_000_000_u64, "mem_storage": true, "num_replicas": 1,
+            "deliver_policy": "by_start_sequence", "opt_start_seq": self.seq + 1, "filter_subject": self.filter,
+            "ack_policy": "none", "replay_policy": "instant", "mem_storage": true, "num_replicas": 1,
+            "inactive_threshold": 60_000_000_000_u64,
         });
-        let body = json!({"stream_name": stream, "config": config});
-        let created: Result<Created, _> = bus.ask(&format!("CONSUMER.CREATE.{stream}"), &body).await;
-        let created = created.map_err(|cause| Error::Pull(stream.to_owned(), cause))?;
-        Ok(Self { puller: Puller::new(bus, stream, &created.name), pending: created.num_pending })
+        let body = json!({"stream_name": self.stream, "config": config});
+        self.connects = self.bus.link().borrow().connects;
+        let created: Result<Created, _> = self.bus.ask(&format!("CONSUMER.CREATE.{}", self.stream), &body).await;
+        let created = created.map_err(|cause| Error::Pull(self.stream.to_owned(), cause))?;
+        self.puller = Puller::new(&self.bus, self.stream, &created.name);
+        (self.read, self.pending) = (0, created.num_pending);
+        Ok(())
     }
 
     /// The next messages; none at the end.
     async fn window(&mut self) -> Result<Vec<Delivery>, Error> {
         let mut window = Vec::new();
         while self.pending > 0 && window.len() < WINDOW {
-            let delivery = self.puller.try_next(PULL).await?;
-            self.pending = delivery.pending;
-            window.push(delivery);
+            window.extend(self.next().await?);
         }
         Ok(window)
+    }
+
+    /// The next message, or `None` if there is a reason to look again.
+    async fn next(&mut self) -> Result<Option<Delivery>, Error> {
+        if self.bus.link().borrow().connects != self.connects {
+            return self.go_on().await;
+        }
+        let delivery = self.puller.step(PULL).await?.filter(|delivery| delivery.place == self.read + 1);
+        if let Some(delivery) = &delivery {
+            (self.seq, self.read, self.pending) = (delivery.seq, delivery.place, delivery.pending);
+        }
+        Ok(delivery)
+    }
+
+    /// After a lost connection. If nothing had come, it may be that the next message cannot be read in this way.
+    async fn go_on(&mut self) -> Result<Option<Delivery>, Error> {
+        let mut next = None;
+        if self.read == 0 {
+            let filter = if self.filter.is_empty() { ">" } else { self.filter };
+            let found = next_of_leader(&self.bus, self.stream, self.seq + 1, filter).await;
+            next = found.map_err(|cause| Error::Pull(self.stream.to_owned(), cause))?;
+            self.seq = next.as_ref().map_or(self.seq, |next| next.seq);
+        }
+        self.resume().await?;
+        Ok(next.map(|next| Delivery::of_stored(next, self.stream, String::new())))
     }
 }

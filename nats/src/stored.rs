@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::bus::ANSWER_LIMIT;
+use crate::unreadable::is_readable;
 use crate::{Bus, Cause};
 
 /// The server's error number for a message that does not exist.
@@ -22,6 +23,8 @@ pub(crate) struct Stored {
     pub(crate) seq: u64,
     pub(crate) time: Timestamp,
     pub(crate) payload: Bytes,
+    /// Whether it arrives where it is delivered, see [`crate::unreadable`].
+    pub(crate) is_readable: bool,
 }
 
 impl Stored {
@@ -32,7 +35,7 @@ impl Stored {
         let last = |name: &str| headers.get_last(name).map(|value| value.as_str().to_owned());
         let (subject, seq) = (last("Nats-Subject")?, last("Nats-Sequence")?.parse().ok()?);
         let time = Timestamp::parse(&last("Nats-Time-Stamp")?).ok()?;
-        Some(Self { subject, seq, time, payload: message.payload })
+        Some(Self { subject, seq, time, payload: message.payload, is_readable: true })
     }
 
     /// The event that it is; `None` if its subject is no job's.
@@ -42,10 +45,26 @@ impl Stored {
     }
 }
 
-/// The newest message on each subject below one of the filters, by sequence, from whichever replica answers.
+/// The newest message on each subject below one of the filters, by sequence, from whichever replica answers. If that
+/// loses the connection, because one message cannot be read so, from the leader.
 pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stored>, Cause> {
+    if !filters.iter().any(|filter| bus.unreadable().contains(filter)) {
+        let answer = answers(bus, stream, filters).await;
+        if !matches!(answer, Err(Cause::Lost)) {
+            return answer;
+        }
+    }
+    let mut found = Vec::new();
+    for filter in filters {
+        found.extend(each_of_leader(bus, stream, filter).await?);
+    }
+    found.sort_unstable_by_key(|stored| stored.seq);
+    Ok(found)
+}
+
+async fn answers(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stored>, Cause> {
     bus.wait_for_link().await?;
-    let reading = async {
+    let reading = bus.unless_lost(async {
         let inbox = bus.client().new_inbox();
         let mut answers = bus.client().subscribe(inbox.clone()).await.map_err(Cause::client)?;
         let body = json!({"multi_last": filters}).to_string();
@@ -62,22 +81,17 @@ pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) ->
             }
         }
         Err(Cause::Disconnected)
-    };
+    });
     tokio::time::timeout(ANSWER_LIMIT, reading).await.map_err(|_| Cause::Timeout)?
 }
 
-/// The newest message on one subject, from whichever replica answers.
+/// The newest message on one subject, from whichever replica answers. If that loses the connection, from the leader.
 pub(crate) async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, Cause> {
-    get(bus, format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new()).await
-}
-
-/// The message with a sequence, from whichever replica answers.
-pub(crate) async fn at(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
-    get(bus, format!("$JS.API.DIRECT.GET.{stream}"), json!({"seq": seq}).to_string().into()).await
-}
-
-async fn get(bus: &Bus, to: String, body: Bytes) -> Result<Option<Stored>, Cause> {
-    let answer = bus.answer(to, HeaderMap::new(), body).await?;
+    let to = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
+    let answer = match bus.unless_lost(bus.answer(to, HeaderMap::new(), Bytes::new())).await {
+        Err(Cause::Lost) => return last_of_leader(bus, stream, subject).await,
+        answer => answer?,
+    };
     let (status, description) = (answer.status, answer.description.clone());
     match (Stored::of_direct_get(answer), status) {
         (Some(message), _) => Ok(Some(message)),
@@ -102,9 +116,26 @@ pub(crate) async fn last_of_leader(bus: &Bus, stream: &str, subject: &str) -> Re
     of_leader(bus, stream, json!({"last_by_subj": subject})).await
 }
 
+/// The message with a sequence, as the stream's leader knows it.
+pub(crate) async fn at(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
+    of_leader(bus, stream, json!({"seq": seq})).await
+}
+
 /// The first message from a sequence on below a filter, as the stream's leader knows it.
 pub(crate) async fn next_of_leader(bus: &Bus, stream: &str, seq: u64, filter: &str) -> Result<Option<Stored>, Cause> {
     of_leader(bus, stream, json!({"seq": seq, "next_by_subj": filter})).await
+}
+
+/// Every message below a filter, by sequence, one by one.
+async fn each_of_leader(bus: &Bus, stream: &str, filter: &str) -> Result<Vec<Stored>, Cause> {
+    let mut found: Vec<Stored> = Vec::new();
+    while let Some(stored) = next_of_leader(bus, stream, found.last().map_or(1, |last| last.seq + 1), filter).await? {
+        found.push(stored);
+    }
+    if found.iter().any(|stored| !stored.is_readable) {
+        bus.unreadable().add(filter.to_owned());
+    }
+    Ok(found)
 }
 
 #[derive(Deserialize)]
@@ -119,15 +150,18 @@ struct Raw {
     time: Timestamp,
     #[serde(default)]
     data: String,
+    #[serde(default)]
+    hdrs: String,
 }
 
 async fn of_leader(bus: &Bus, stream: &str, body: Value) -> Result<Option<Stored>, Cause> {
     let answer: Result<Answer, Cause> = bus.ask(&format!("STREAM.MSG.GET.{stream}"), &body).await;
-    let Raw { subject, seq, time, data } = match answer {
+    let Raw { subject, seq, time, data, hdrs } = match answer {
         Ok(answer) => answer.message,
         Err(Cause::Refused { code: MESSAGE_NOT_FOUND, .. }) => return Ok(None),
         Err(cause) => return Err(cause),
     };
-    let payload = STANDARD.decode(data).map_err(Cause::client)?.into();
-    Ok(Some(Stored { subject, seq, time, payload }))
+    let bytes = |text: String| STANDARD.decode(text).map_err(Cause::client);
+    let (payload, is_readable) = (bytes(data)?.into(), is_readable(&subject, &bytes(hdrs)?));
+    Ok(Some(Stored { subject, seq, time, payload, is_readable }))
 }

@@ -109,8 +109,8 @@ async fn headers_of_a_publisher_cannot_deceive_a_reader() {
         .await
         .expect("stored");
     // A status line of one's own, as the end of an answer has it.
-    let command = format!("HPUB {} ", subject::of(id, subject::Kind::Cancelled));
-    world.publish_raw(&command, b"NATS/1.0 204 EOB\r\n\r\n", b"{\"reason\":\"x\"}").await;
+    let to = subject::of(id, subject::Kind::Cancelled);
+    world.publish_raw(to.as_bytes(), b"NATS/1.0 204 EOB\r\n\r\n", b"{\"reason\":\"x\"}").await;
 
     let job = wait_for("both", async || log.load(id).await.ok().filter(|job| job.seq == 2)).await;
 

@@ -18,19 +18,20 @@ mod recipes;
 mod server;
 mod tool;
 mod topology;
+mod unreadable;
 mod watch;
 #[path = "recipes/requests.rs"]
 mod way;
 mod world;
 
 impl World {
-    /// What a client library would not send. The command's line wants the lengths at its end.
-    async fn publish_raw(&self, command: &str, headers: &[u8], payload: &[u8]) {
+    /// What a client library would not send.
+    async fn publish_raw(&self, subject: &[u8], headers: &[u8], payload: &[u8]) {
         let address = self.server.url().trim_start_matches("nats://");
         let mut socket = TcpStream::connect(address).await.expect("connected");
-        let hello = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
-        let line = format!("{hello}{command}{} {}\r\n", headers.len(), headers.len() + payload.len());
-        for part in [line.as_bytes(), headers, payload, b"\r\nPING\r\n"] {
+        let hello = b"CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB ";
+        let lengths = format!(" {} {}\r\n", headers.len(), headers.len() + payload.len());
+        for part in [hello, subject, lengths.as_bytes(), headers, payload, b"\r\nPING\r\n"] {
             socket.write_all(part).await.expect("sent");
         }
         let mut lines = BufReader::new(socket).lines();

@@ -3,12 +3,14 @@
 use std::process::Stdio;
 
 use events::wire::client::RenderRequest;
+use events::{Code, JobId, Status};
 use kiln::client::kiln::Error;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::support::kiln;
+use crate::support::{kiln, wait_for};
 use crate::world::TestWorld;
 
 #[tokio::test]
@@ -120,6 +122,38 @@ async fn a_start_that_cannot_work_says_which_setting_is_wrong() {
         assert!(log.contains(word), "{arguments:?} with {variable}={value}: {log}");
         assert!(!log.contains("panicked") && !log.contains("canary"), "{arguments:?}: {log}");
     }
+}
+
+#[tokio::test]
+async fn a_request_with_headers_that_nobody_can_read_ends_as_its_payload_says() {
+    let mut world = TestWorld::start().await;
+    let spec = r#"{"spec":{"audio":{"key":"renders/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be002/audio.wav"}}}"#;
+    let rows = [
+        ("0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001", "garbage", Code::InvalidRequest),
+        ("0193a5c0-7c1e-7b3a-9d52-1f0c8a7be002", spec, Code::AudioMissing),
+    ];
+    let nats = world.world().addresses.nats.trim_start_matches("nats://").to_owned();
+    for (job, payload, _) in rows {
+        let mut socket = TcpStream::connect(&nats).await.expect("NATS listens");
+        let headers = b"NATS/1.0\r\nX: \xff\r\n\r\n";
+        let lengths = format!("{} {}", headers.len(), headers.len() + payload.len());
+        let line = format!("CONNECT {{\"headers\":true}}\r\nHPUB render.{job}.requested {lengths}\r\n");
+        for part in [line.as_bytes(), headers, payload.as_bytes(), b"\r\n"] {
+            socket.write_all(part).await.expect("it is sent");
+        }
+        socket.shutdown().await.expect("it is sent");
+    }
+    for (job, _, code) in rows {
+        let job = JobId::parse(job).expect("it is a job id");
+        let failed = async || world.client.poll(job).await.ok().and_then(|poll| poll.error);
+        let failure = wait_for("the failure", failed).await;
+        assert_eq!(failure.code, code);
+        assert_eq!(world.kinds(job).await, ["requested", "failed"]);
+    }
+    let audio = world.music(1);
+    let job = world.submit(&audio).await.job_id;
+    assert_eq!(world.wait_for_end(job).await.status, Status::Complete, "others are served");
+    world.stop().await;
 }
 
 #[tokio::test]
