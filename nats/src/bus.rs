@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr,
+};
 use bytes::Bytes;
 use events::Secret;
 use serde::de::DeserializeOwned;
@@ -62,6 +64,17 @@ pub enum Login {
     Password(String, Secret),
 }
 
+impl Login {
+    fn variables(&self) -> &'static str {
+        match self {
+            Self::None => "set `NATS_CREDS`, `NATS_NKEY` or `NATS_USER`",
+            Self::Credentials(_) => "`NATS_CREDS`",
+            Self::Nkey(_) => "`NATS_NKEY`",
+            Self::Password(..) => "`NATS_USER`, `NATS_PASSWORD`",
+        }
+    }
+}
+
 /// A connection that mends itself. Clones share it.
 #[derive(Clone)]
 pub struct Bus {
@@ -115,10 +128,14 @@ impl Bus {
         let failed = |source| Error::Connect { address: address.clone(), source };
         let servers: Result<Vec<ServerAddr>, _> = settings.servers.split(',').map(|url| url.trim().parse()).collect();
         let servers = servers.map_err(|error| failed(Cause::client(error)))?;
-        let options = options(settings, sender).await.map_err(|error| failed(Cause::client(error)))?;
+        let options = options(settings, sender).await.map_err(|error| Error::Login {
+            address: address.clone(),
+            variables: settings.login.variables(),
+            source: Cause::client(error),
+        })?;
         let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
         let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
-        let client = connected.map_err(|error| failed(Cause::client(error)))?;
+        let client = connected.map_err(|error| refused(settings, address.clone(), error))?;
         let bus = Self {
             client,
             link,
@@ -259,6 +276,30 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
         Event::SlowConsumer(_) => tracing::warn!("a subscription lost messages: it was read too slowly"),
         Event::LameDuckMode | Event::Draining => tracing::info!(%event, "the NATS connection changes"),
     }
+}
+
+/// The server's no, or what stands before it, by what has to be changed.
+fn refused(settings: &Settings, address: String, error: ConnectError) -> Error {
+    let (kind, is_untrusted) = (error.kind(), is_untrusted(&error));
+    let source = Cause::client(error);
+    match kind {
+        _ if is_untrusted => Error::Trust { address, source },
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Error::Login { address, variables: settings.login.variables(), source }
+        }
+        ConnectErrorKind::Tls => Error::Trust { address, source },
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Dns
+        | ConnectErrorKind::TimedOut
+        | ConnectErrorKind::Io
+        | ConnectErrorKind::MaxReconnects => Error::Connect { address, source },
+    }
+}
+
+/// A handshake that fails is an error of the socket for the client library, with data that it does not like.
+fn is_untrusted(error: &ConnectError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::InvalidData)
 }
 
 /// Host and port of each server, without what a URL may hide.

@@ -13,6 +13,27 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// The server does not know who we are, or what we should show it cannot be read.
+    #[error("NATS at `{address}` does not take the login ({variables})")]
+    Login {
+        /// Host and port of every server that was tried.
+        address: String,
+        /// The variables that the login is from.
+        variables: &'static str,
+        /// Why.
+        source: Cause,
+    },
+    /// The connection cannot be encrypted, or the server's certificate is not one to trust.
+    #[error("the connection to NATS at `{address}` cannot be trusted (`NATS_CA`)")]
+    Trust {
+        /// Host and port of every server that was tried.
+        address: String,
+        /// Why.
+        source: Cause,
+    },
+    /// A stream that is kept as only one server keeps it should be on several.
+    #[error("cannot replicate {0}: it was made for one server; delete it and provision again")]
+    MadeForOne(String),
     /// A stream, consumer or bucket could not be looked at, made or changed.
     #[error("cannot set up {object}")]
     Provision {
@@ -103,7 +124,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Contended(_) => true,
-            Self::Full | Self::Occupied(_) => false,
+            Self::Full | Self::Occupied(_) | Self::Login { .. } | Self::Trust { .. } | Self::MadeForOne(_) => false,
             Self::Connect { source, .. }
             | Self::Provision { source, .. }
             | Self::Head(source)

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use events::Secret;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
@@ -20,6 +21,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks at whether it has started or ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// The variable that names the store's folder, for the configuration. In quotes, since it is read as a value of it.
+const STORE: &str = "KILN_NATS_STORE";
 /// Waits for the end of standard input, a pipe that its parent holds, and then ends the whole process group.
 const GUARD: &str = r#"exec 3<&0; { cat <&3; kill -s TERM -- -$$; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
 
@@ -34,8 +37,15 @@ pub struct Options {
     pub port: u16,
     /// Whether each message is on disk before it is acknowledged, as in production.
     pub sync_always: bool,
-    /// More configuration, in the server's own format.
+    /// A configuration file in the place of the one that is made here; ports and folder are
+    /// the same even so; it names the store `$KILN_NATS_STORE`.
+    pub file: Option<PathBuf>,
+    /// More configuration, in the server's own format, for the one that is made here.
     pub extra: String,
+    /// Variables that the configuration asks for.
+    pub variables: Vec<(String, Secret)>,
+    /// More of the server's own flags.
+    pub arguments: Vec<OsString>,
     /// A command before the command. It must `exec` the server, and end the process group when its standard input ends.
     /// By default it is a line of shell that does so.
     pub wrapper: Vec<OsString>,
@@ -49,21 +59,28 @@ impl Options {
             folder: folder.into(),
             port: 0,
             sync_always: true,
+            file: None,
             extra: String::new(),
+            variables: Vec::new(),
+            arguments: Vec::new(),
             wrapper: ["sh", "-c", GUARD, "guard"].map(OsString::from).to_vec(),
         }
     }
 
     fn configuration(&self) -> String {
-        let quoted = |path: PathBuf| format!("{:?}", path.to_string_lossy());
-        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let sync = if self.sync_always { "sync_interval: always" } else { "" };
-        let (store, ports) = (quoted(self.folder.join("jetstream")), quoted(self.folder.join("ports")));
-        format!(
-            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: {ports}\n\
-             jetstream {{ store_dir: {store}, {sync} }}\n{}\n",
-            self.extra
-        )
+        format!("jetstream {{ store_dir: ${STORE}, {sync} }}\n{}\n", self.extra)
+    }
+
+    /// The server's own command. Its flags win over what the file says, but it has none for the store's folder.
+    fn command(&self, file: &Path) -> Vec<OsString> {
+        let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
+        let [program, file] = [self.program.as_path(), file].map(|path| path.as_os_str().to_owned());
+        let mut words = vec![program, "-c".into(), file];
+        words.extend(["-a", "127.0.0.1", "-p", &port, "-m", "-1"].map(OsString::from));
+        words.extend(["--ports_file_dir".into(), self.folder.join("ports").into()]);
+        words.extend(self.arguments.iter().cloned());
+        words
     }
 }
 
@@ -163,12 +180,14 @@ impl Process {
         let ports = folder.join("ports");
         fs::create_dir_all(&ports)?;
         fs::read_dir(&ports)?.try_for_each(|file| fs::remove_file(file?.path()))?;
-        let configuration = folder.join("nats.conf");
-        fs::write(&configuration, options.configuration())?;
+        let made = folder.join("nats.conf");
+        fs::write(&made, options.configuration())?;
         let log = File::options().create(true).append(true).open(log_of(folder))?;
-        let mut words = options.wrapper.iter().cloned().chain([options.program.clone().into()]);
+        let mut words =
+            options.wrapper.iter().cloned().chain(options.command(options.file.as_deref().unwrap_or(&made)));
         let mut command = Command::new(words.next().expect("at least the program"));
-        command.args(words).arg("-c").arg(configuration).process_group(0);
+        command.args(words).env(STORE, format!("{:?}", folder.join("jetstream").to_string_lossy()));
+        command.envs(options.variables.iter().map(|(name, value)| (name, value.expose()))).process_group(0);
         // The pipe stays open as long as this process lives: the wrapper waits for its end.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().map(Self)
     }

@@ -43,6 +43,9 @@ const CONSUMERS: [(&str, &str); 3] = [
 pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 
+/// Whether a message may be acknowledged before it is on disk.
+const PERSIST_MODE: &str = "persist_mode";
+
 /// What an operator may choose. `None` keeps what the server has, or else what the file says.
 #[derive(Debug, Clone, Default)]
 pub struct Tunables {
@@ -126,6 +129,9 @@ pub async fn plan(bus: &Bus, tunables: &Tunables) -> Result<Vec<Change>, Error> 
         let failed = |source| Error::Provision { object: object.to_string(), source };
         let actual = object.read(bus).await.map_err(failed)?;
         let wanted = object.tuned(tunables, actual.as_ref());
+        if wanted.is_replicated() && actual.as_ref().is_some_and(|actual| actual.contains_key(PERSIST_MODE)) {
+            return Err(Error::MadeForOne(wanted.to_string()));
+        }
         let fields = differences(actual.as_ref(), &wanted.config);
         if !fields.is_empty() {
             changes.push(Change { object: wanted, exists: actual.is_some(), fields });
@@ -192,11 +198,16 @@ impl Object {
                 self.config.insert(field.to_owned(), value);
             }
         }
-        // The server refuses asynchronous persistence on a replicated stream.
-        if self.config.get("num_replicas").and_then(Value::as_u64) > Some(1) {
-            self.config.remove("persist_mode");
+        // Settled when a stream is made: the server changes it no more, and knows it on one server only.
+        let was_settled_otherwise = actual.is_some_and(|actual| !actual.contains_key(PERSIST_MODE));
+        if was_settled_otherwise || self.is_replicated() {
+            self.config.remove(PERSIST_MODE);
         }
         self
+    }
+
+    fn is_replicated(&self) -> bool {
+        self.config.get("num_replicas").and_then(Value::as_u64) > Some(1)
     }
 
     /// The fields that are an operator's, with what was chosen now.

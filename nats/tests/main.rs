@@ -12,6 +12,8 @@ use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
 mod consumer;
 mod fence;
 mod log;
+mod login;
+mod permissions;
 mod projection;
 mod publishers;
 mod recipes;

@@ -108,7 +108,7 @@ async fn an_entry_that_was_thrown_away_or_spoilt_comes_back_whole() {
     wait_until_idle(&world).await;
     let context = jetstream::new(bus.client().clone());
     let bucket = context.get_key_value("JOBS").await.expect("the bucket");
-    bucket.purge(gone.to_string()).await.expect("purged");
+    bucket.delete(gone.to_string()).await.expect("deleted");
     bucket.put(spoilt.to_string(), "{\"job\": 1".into()).await.expect("spoilt");
 
     for id in [gone, spoilt] {
@@ -213,7 +213,7 @@ async fn a_rebuild_mends_in_place_what_a_verification_finds() {
     let context = jetstream::new(bus.client().clone());
     let bucket = context.get_key_value("JOBS").await.expect("the bucket");
     let (gone, wrong) = (job_id(1), job_id(2));
-    bucket.purge(gone.to_string()).await.expect("purged");
+    bucket.delete(gone.to_string()).await.expect("deleted");
     let mut entry: Entry =
         serde_json::from_slice(&bucket.get(wrong.to_string()).await.expect("read").expect("kept")).expect("JSON");
     entry.status = Status::Failed;
