@@ -6,7 +6,7 @@
 //!
 //! JOB is a UUID of your own. Keep it: asking again for the same job is harmless, and the way to go on after any error.
 //! AUDIO is an address (`https://…`), or the key of an object in kiln's bucket (`uploads/…/audio.flac`).
-//! `NATS_URL` says where the server is.
+//! `NATS_URL` says where the server is, and who asks: `nats://user:password@host`.
 
 use std::error::Error;
 

@@ -5,15 +5,17 @@
 //
 // JOB is a UUID of your own. Keep it: asking again for the same job is harmless, and the way to go on after any error.
 // AUDIO is an address (https://...), or the key of an object in kiln's bucket (uploads/.../audio.flac).
-// NATS_URL says where the server is.
+// NATS_URL says where the server is, and who asks: nats://user:password@host.
 
 import { jetstream, JetStreamApiError } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 /** Resolves when the log has the request: to its sequence, or to null if it was there before. */
-export async function publish(servers, job, audio) {
+export async function publish(server, job, audio) {
   const place = audio.includes("://") ? "url" : "key";
-  const client = await connect({ servers, reconnect: false });
+  // This client does not look for them in the address itself.
+  const { username: user, password: pass } = new URL(server);
+  const client = await connect({ servers: server, reconnect: false, ...(user && { user, pass }) });
   try {
     // Waits for the server's word that the log has it.
     const body = JSON.stringify({ spec: { audio: { [place]: audio } } });
