@@ -63,6 +63,8 @@ pub enum SubmitOutcome {
 pub struct Answer {
     /// The attempt whose call it was.
     pub attempt: Attempt,
+    /// The call. Another one of the attempt may turn out to be the one that counts.
+    pub call: String,
     /// When it answered.
     pub at: Timestamp,
     /// How often in a row it said so, since the last sign of life.
@@ -88,6 +90,16 @@ pub enum CallReport {
     Lost,
     /// The provider did not answer.
     Unreachable,
+}
+
+impl CallReport {
+    /// Whether the call is over for good, whatever is heard of it later.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Completed | Self::Failed(_) | Self::Cancelled => true,
+            Self::Running | Self::Superseded | Self::Lost | Self::Unreachable => false,
+        }
+    }
 }
 
 /// A look at the bucket.
@@ -151,7 +163,7 @@ impl Seen {
 
     /// Notes the provider's answer about a call. Only equal answers since the attempt's last sign of life are counted
     /// together: a call that was seen running and is unknown once is not lost yet.
-    pub fn answered(&mut self, job: &Job, n: Attempt, at: Timestamp, report: CallReport) {
+    pub fn answered(&mut self, job: &Job, n: Attempt, call: String, at: Timestamp, report: CallReport) {
         let sign = self.last_sign(job, n);
         let is_again = |before: &&Answer| {
             before.attempt == n
@@ -159,7 +171,7 @@ impl Seen {
                 && std::mem::discriminant(&before.report) == std::mem::discriminant(&report)
         };
         let asks = self.answer.as_ref().filter(is_again).map_or(0, |answer| answer.asks).saturating_add(1);
-        self.answer = Some(Answer { attempt: n, at, asks, report });
+        self.answer = Some(Answer { attempt: n, call, at, asks, report });
     }
 
     /// The newest sign of life of an attempt. What a worker reports has a `waitingFor` and is none.

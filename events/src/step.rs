@@ -219,13 +219,29 @@ impl Situation<'_> {
             (self.policy.start, WaitingFor::Container)
         };
         let silent_at = sign + deadline;
+        let answer = self.seen.answer.as_ref().filter(|answer| answer.attempt == self.n && answer.at >= sign);
         if self.now < silent_at {
-            return self.wait(silent_at, waiting_for);
+            return match answer {
+                Some(answer) if self.is_last_word(answer) => self.after_answer(answer, waiting_for),
+                None if self.is_taken_over() => self.ask(),
+                _ => self.wait(silent_at, waiting_for),
+            };
         }
-        match self.seen.answer.as_ref().filter(|answer| answer.attempt == self.n && answer.at >= silent_at) {
+        match answer.filter(|answer| answer.at >= silent_at) {
             None => self.ask(),
             Some(answer) => self.after_answer(answer, waiting_for),
         }
+    }
+
+    /// Whether the call that counts has ended. What was said of another one, before that one claimed, tells nothing.
+    fn is_last_word(&self, answer: &Answer) -> bool {
+        answer.report.is_final() && self.job.calls(self.n).first() == Some(&answer.call)
+    }
+
+    /// Whether another worker had the job before, and this one has neither asked nor heard anything since: the end may
+    /// have been told to nobody in between.
+    fn is_taken_over(&self) -> bool {
+        !self.seen.is_first && self.seen.answer.is_none() && self.seen.heard.is_none_or(|(of, _)| of != self.n)
     }
 
     /// The call that claimed is asked about if there is one, else the one that was accepted.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::runs::{ablations, runs};
 use crate::model::search::search;
 use crate::model::story::story;
+use crate::model::world::Bounds;
 
 #[test]
 fn every_promise_holds_in_every_world() {
@@ -43,7 +44,13 @@ fn without_any_one_rule_a_promise_is_broken() {
         let (why, path) = search(&bounds).broken.unwrap_or_else(|| panic!("nothing breaks without {rule:?}"));
         let story = story(&bounds, &why, &path);
         assert!(why == broken && story.ends_with(&format!("So {broken}.")), "{story}");
-        let with = search(&crate::model::world::Bounds { without: None, ..bounds });
-        assert!(with.broken.is_none() && with.is_whole, "{rule:?} is not what is missing");
+        let with = search(&Bounds { without: None, ..bounds.clone() });
+        if let Some((why, path)) = with.broken {
+            panic!(
+                "with {rule:?} too:\n{}",
+                crate::model::story::story(&Bounds { without: None, ..bounds }, &why, &path)
+            );
+        }
+        assert!(with.is_whole, "{rule:?}: {} states are too few", with.states);
     }
 }

@@ -131,7 +131,7 @@ fn remember(job: &Job, is_first: bool, notes: &[(u8, u16, i64, SubmitOutcome, Ca
         let (n, at) = (attempt(*n), moment(*seconds));
         match which {
             0 => seen.submitted(n, at, outcome.clone()),
-            1 => seen.answered(job, n, at, report.clone()),
+            1 => seen.answered(job, n, format!("fc-{n}"), at, report.clone()),
             2 => seen.looked(n, at, (seconds % 3 != 0).then(|| (seconds % 3 == 1).then(|| output(n.get())))),
             3 => seen.stopped(n, at, job.calls(n), seconds % 2 == 0),
             4 => seen.heard = Some((n, at)),

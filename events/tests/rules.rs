@@ -119,6 +119,11 @@ fn seen(is_first: bool, notes: impl FnOnce(&mut Seen)) -> Seen {
     seen
 }
 
+/// An answer about the first attempt's call.
+fn answered(seen: &mut Seen, job: &Job, seconds: i64, report: CallReport) {
+    seen.answered(job, attempt(1), "fc-1".into(), moment(seconds), report);
+}
+
 fn refusal() -> Failure {
     Code::DispatchRefused.into()
 }
@@ -188,7 +193,7 @@ fn what_follows_an_answer() {
     let running = job(&[requested(), dispatched(1), started(1)]);
     let n = attempt(1);
     let after = |reports: &[CallReport]| {
-        seen(true, |seen| reports.iter().for_each(|report| seen.answered(&running, n, moment(303), report.clone())))
+        seen(true, |seen| reports.iter().for_each(|report| answered(seen, &running, 303, report.clone())))
     };
     let with_look = |reports: &[CallReport], found: Option<Option<Output>>| {
         let mut seen = after(reports);
@@ -239,14 +244,32 @@ fn what_follows_an_answer() {
     heard.heard = Some((n, moment(400)));
     step(&running, &heard, 699, wait(700, WaitingFor::Render));
     step(&running, &heard, 700, Step::Ask(n, "fc-1".into()));
-    heard.answered(&running, n, moment(700), Running);
+    answered(&mut heard, &running, 700, Running);
     assert_eq!(heard.answer.as_ref().map(|answer| answer.asks), Some(1));
     let mut reported = running.clone();
     let report = events::Event::Progressed(events::event::Progressed::new(n, 50));
     reported.absorb(&events::Recorded { seq: 1, time: moment(400), event: report });
     let mut seen = after(&[Running, Running, Running]);
-    seen.answered(&reported, n, moment(700), Running);
+    answered(&mut seen, &reported, 700, Running);
     assert_eq!(seen.answer.map(|answer| answer.asks), Some(1));
+}
+
+#[test]
+fn whoever_takes_a_job_over_asks_once_what_became_of_it() {
+    use CallReport::{Completed, Lost, Running, Superseded, Unreachable};
+    let running = job(&[requested(), dispatched(1), started(1)]);
+    let n = attempt(1);
+    step(&running, &seen(false, |_| ()), 4, Step::Ask(n, "fc-1".into()));
+    step(&running, &seen(false, |seen| seen.heard = Some((n, moment(3)))), 4, wait(303, WaitingFor::Render));
+    // Only an end is acted upon before the render has been silent for long.
+    for report in [Running, Lost, Superseded, Unreachable] {
+        step(&running, &seen(false, |seen| answered(seen, &running, 4, report)), 4, wait(303, WaitingFor::Render));
+    }
+    let ended = seen(false, |seen| answered(seen, &running, 4, Completed));
+    step(&running, &ended, 4, Step::Look(n));
+    // Nor is the end of a call that another one of the attempt was faster than.
+    let overtaken = seen(false, |seen| seen.answered(&running, n, "fc-0".into(), moment(4), Completed));
+    step(&running, &overtaken, 4, wait(303, WaitingFor::Render));
 }
 
 #[test]
@@ -262,7 +285,7 @@ fn what_follows_a_deadline() {
     last.stopped(n, moment(day), vec!["fc-1".into()], true);
     step(&running, &last, day, fail(Code::DeadlineExceeded));
     // A wait never goes beyond it.
-    let asked = seen(true, |seen| seen.answered(&running, n, moment(day - 10), CallReport::Running));
+    let asked = seen(true, |seen| answered(seen, &running, day - 10, CallReport::Running));
     step(&running, &asked, day - 5, wait(day, WaitingFor::Render));
     // A request that was not dispatched in time is cancelled, and one that was, is not.
     let mut hasty = spec();

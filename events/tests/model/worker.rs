@@ -138,7 +138,7 @@ impl World {
             }
             Plan::Ask(n, call) => {
                 let (job, report) = (self.job(), self.report(call));
-                self.learn(w, |seen| seen.answered(&job, *n, at, report));
+                self.learn(w, |seen| seen.answered(&job, *n, call.clone(), at, report));
             }
             Plan::Look(n) => {
                 let found = self.video(*n);
@@ -173,9 +173,9 @@ impl World {
                 self.note_news();
                 self.learn(w, |_| ());
             }
-            Plan::Ask(n, _) => {
+            Plan::Ask(n, call) => {
                 let job = self.job();
-                self.learn(w, |seen| seen.answered(&job, *n, at, CallReport::Unreachable));
+                self.learn(w, |seen| seen.answered(&job, *n, call.clone(), at, CallReport::Unreachable));
             }
             Plan::Look(n) => self.learn(w, |seen| seen.looked(*n, at, None)),
             Plan::Stop(n, calls) => self.learn(w, |seen| seen.stopped(*n, at, calls.clone(), false)),

@@ -41,7 +41,7 @@ impl Worker {
                 Step::Ask(n, call) => {
                     let report = self.modal.status(&call).await.unwrap_or(CallReport::Unreachable);
                     tracing::info!(job.id = %id, job.attempt = %n, ?report, "a silent render was asked about");
-                    seen.answered(&job, n, clock::now(), report);
+                    seen.answered(&job, n, call, clock::now(), report);
                 }
                 Step::Look(n) => {
                     let found = self.look(id, &job, n).await;
