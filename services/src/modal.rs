@@ -1,5 +1,7 @@
 //! The Modal app's three doors. What comes back is read strictly: accepted means 2xx, a call, and no error.
 
+mod questions;
+
 use std::time::Duration;
 
 use events::event::{Dispatched, is_call_id};
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::config::{self, Misconfigured};
 use crate::{client, clock};
+use questions::Questions;
 
 /// Time limit of a request; Modal itself cuts one off after 150 s with a redirect.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -29,6 +32,7 @@ pub struct Client {
     base: String,
     key: events::Secret,
     secret: events::Secret,
+    questions: Questions,
 }
 
 /// The app did not answer a question. A variant per operation.
@@ -63,6 +67,7 @@ impl Client {
             base: config.base()?,
             key: config.modal_key.clone(),
             secret: config.modal_secret.clone(),
+            questions: Questions::default(),
         })
     }
 
@@ -75,11 +80,11 @@ impl Client {
         }
     }
 
-    /// What became of a call.
+    /// What became of a call. Questions of the same moment share a request.
     pub async fn status(&self, call: &str) -> Result<CallReport, Error> {
-        let asked = StatusBody { call_ids: vec![call.to_owned()] };
-        let answer: StatusAnswer = self.post("status", &asked).await.json().ok_or(Error::Status)?;
-        answer.calls.get(call).map(report).ok_or(Error::Status)
+        let send = async |body: StatusBody| self.post("status", &body).await.json::<StatusAnswer>();
+        let state = self.questions.ask(call, send).await;
+        state.as_ref().map(report).ok_or(Error::Status)
     }
 
     /// Stops every call of an attempt. Returns once the app says that none of them runs.

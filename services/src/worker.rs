@@ -4,6 +4,7 @@
 //! flight over all workers, and a worker that dies is replaced. All judgement is in `events`; here it is only performed.
 
 mod circuit;
+mod deadly;
 mod dispatch;
 mod hints;
 mod shepherd;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::Bucket;
 use crate::{modal, news};
 use circuit::Circuit;
+use deadly::Panics;
 use hints::Hints;
 
 /// Jobs that one worker holds at most; over all workers the consumer's `max_ack_pending` is the limit.
@@ -37,6 +39,7 @@ pub struct Worker {
     policy: Arc<Policy>,
     circuit: Arc<Circuit>,
     hints: Arc<Hints>,
+    panics: Arc<Panics>,
 }
 
 impl Worker {
@@ -58,6 +61,7 @@ impl Worker {
             policy: Arc::new(policy),
             circuit: Arc::default(),
             hints: Arc::default(),
+            panics: Arc::default(),
         }
     }
 
@@ -67,7 +71,7 @@ impl Worker {
         let consumer = Consumer { stream: RENDER, name: WORKER, concurrency: MAX_HELD, grace: Duration::ZERO };
         let hints = Arc::clone(&self.hints);
         let listening = news::listen(&bus, &stop, |job, event| hints.tell(job, event));
-        let shepherding = consumer.run(&bus, stop.clone(), |delivery| self.clone().shepherd(delivery));
+        let shepherding = consumer.run(&bus, stop.clone(), |delivery| self.clone().hold(delivery));
         tokio::join!(listening, shepherding);
         bus.flush().await;
     }

@@ -3,7 +3,7 @@
 use events::event::Progressed;
 use events::seen::CallReport;
 use events::{Attempt, Command, Job, JobId, Rejection, Seen, Step, WaitingFor, key, next_step};
-use nats::{Delivery, Verdict};
+use nats::Verdict;
 
 use super::Worker;
 use crate::bucket::Object;
@@ -12,12 +12,10 @@ use crate::output::{self, Found};
 
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
-    pub(super) async fn shepherd(self, delivery: Delivery) -> Verdict {
-        let Some((id, _)) = delivery.recorded() else {
-            return Verdict::Poison("the subject is no job's".into());
-        };
+    /// `is_first`: nobody can have held it before.
+    pub(super) async fn shepherd(self, id: JobId, is_first: bool) -> Verdict {
         let mut hint = self.hints.subscribe(id);
-        let mut seen = Seen::new(id, delivery.deliveries == 1);
+        let mut seen = Seen::new(id, is_first);
         let mut told = None;
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
@@ -119,9 +117,11 @@ impl Worker {
         if job.ended.is_some() || is_evident && told.is_none() || *told == Some((n, waiting_for)) {
             return;
         }
+        // The last report is replaced: what the container said in it must not be lost, its task above all.
+        let Ok(last) = self.log.last_report(id).await else { return };
+        let last = last.filter(|last| last.attempt == n).unwrap_or(Progressed::new(n, 0));
         *told = Some((n, waiting_for));
-        let report = Progressed { waiting_for: Some(waiting_for), until: Some(until), ..Progressed::new(n, 0) };
-        self.log.report(id, report).await;
+        self.log.report(id, Progressed { waiting_for: Some(waiting_for), until: Some(until), ..last }).await;
     }
 }
 
