@@ -1,20 +1,26 @@
 //! The role `api`: submit, poll, cancel, look back. What clients of any language speak to.
 
+mod asked;
 mod cancel;
 mod docs;
+mod follow;
 mod history;
+mod list;
 mod openapi;
 mod poll;
+mod stream;
 mod submit;
 mod table;
 mod uploads;
+mod version;
+mod view;
 mod written;
 
 use std::sync::Arc;
 
 use axum::Router;
-use events::{Command, Entry, Job, JobId};
-use nats::{Jobs, Log, Record};
+use events::{Command, JobId, Timestamp};
+use nats::{Jobs, Log, Record, Watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
@@ -24,6 +30,7 @@ use crate::http::gate::Gate;
 use crate::http::problem::Problem;
 use crate::http::route;
 pub use openapi::document;
+use view::Views;
 use written::Written;
 
 /// What the role holds.
@@ -33,13 +40,28 @@ pub struct Api {
     jobs: Jobs,
     bucket: Bucket,
     written: Arc<Written>,
+    watch: Watch,
+    views: Arc<Views>,
     stop: CancellationToken,
+    now: fn() -> Timestamp,
 }
 
 impl Api {
     /// The role, ready to serve until `stop`: then it takes no new work.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
-        Self { log, jobs, bucket, written: Arc::default(), stop }
+        let (written, watch, views) = (Arc::default(), Watch::default(), Arc::default());
+        Self { log, jobs, bucket, written, watch, views, stop, now: clock::now }
+    }
+
+    /// With another clock, for those who look at what changes with the day.
+    #[must_use]
+    pub fn with_clock(self, now: fn() -> Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
+    /// Hears of every change until the stop. Without it, answers are right, but nobody is told of news.
+    pub async fn listen(&self) {
+        Box::pin(self.watch.run(self.log.bus(), self.stop.clone())).await;
     }
 
     /// Its routes, behind this gate.
@@ -60,25 +82,9 @@ impl Api {
 
     /// Makes a client's wish a fact, or says why not; whoever polls here afterwards sees it.
     async fn record(&self, id: JobId, command: Command) -> Result<Record, nats::Error> {
-        let record = self.log.record(id, command, clock::now()).await?;
+        let record = self.log.record(id, command, (self.now)()).await?;
         self.written.note(id, record.job.seq);
         Ok(record)
-    }
-
-    /// The job as the projection has it, or, where that lags or is gone, as the log has it.
-    async fn find(&self, id: JobId) -> Result<Job, Problem> {
-        let projected = match self.jobs.get(id).await {
-            Ok(entry) => entry.map(|(_, Entry { job, .. })| job),
-            Err(error) => {
-                tracing::warn!(job.id = %id, error = crate::chain(&error), "the projection did not answer; the log is asked");
-                None
-            }
-        };
-        let job = match projected {
-            Some(job) if job.requested.is_some() && job.seq >= self.written.version(id) => job,
-            _ => self.log.load(id).await.map_err(|error| unavailable(&error))?,
-        };
-        if job.requested.is_some() { Ok(job) } else { Err(Problem::not_found("there is no such job")) }
     }
 }
 

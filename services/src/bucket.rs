@@ -3,7 +3,7 @@
 mod upload;
 mod versioned;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -182,6 +182,15 @@ impl Bucket {
     pub async fn sign_get(&self, key: &str, lifetime: Duration) -> Result<Secret, Error> {
         let request = self.client.get_object().bucket(&self.name).key(key);
         let signed = request.presigned(presigning(lifetime)).await;
+        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    }
+
+    /// The same, signed as of an earlier moment: all day the same address, if that is the beginning of the day.
+    pub async fn sign_get_from(&self, key: &str, from: Timestamp, lifetime: Duration) -> Result<Secret, Error> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let from = SystemTime::UNIX_EPOCH + from.since(Timestamp::default());
+        let config = PresigningConfig::builder().start_time(from).expires_in(lifetime.min(LONGEST_SIGNATURE)).build();
+        let signed = request.presigned(config.expect("a signature lasts at most seven days")).await;
         signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
     }
 

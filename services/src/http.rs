@@ -3,6 +3,7 @@
 pub mod code;
 pub mod gate;
 mod pace;
+mod patient;
 pub mod problem;
 pub mod route;
 
@@ -31,11 +32,14 @@ use crate::clock;
 use code::Code;
 use gate::Gate;
 use pace::Paced;
+use patient::Patient;
 use problem::Problem;
 use route::{Answer, Operation};
 
 /// A request's head must be here by then, and an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that takes nothing of an answer for so long is cut.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests in progress may go on so long after the stop.
 const GRACE: Duration = Duration::from_secs(25);
 /// Connections that are open at once.
@@ -113,7 +117,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), service.clone()));
+        let connection =
+            graceful.watch(http.serve_connection(TokioIo::new(Patient::new(socket, WRITE_TIMEOUT)), service.clone()));
         tokio::spawn(async move {
             // A connection that breaks off is the client's business.
             let _ = connection.await;

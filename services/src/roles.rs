@@ -57,18 +57,16 @@ impl Ready for NatsReady {
     }
 }
 
-/// The api's routes, and the watch over its log.
-async fn api_router(
+/// The api, which has yet to listen and to serve, and the watch over its log.
+async fn api_role(
     nats: &config::Nats,
     bucket: &config::Bucket,
-    gate: &Gate,
     stop: &CancellationToken,
-) -> anyhow::Result<(Router, Watch)> {
+) -> anyhow::Result<(Api, Watch)> {
     let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
     let watch = Watch::start(&bus, &bucket, Keeper::No).await;
-    let router = Api::new(Log::new(bus.clone()), Jobs::new(bus.clone()), bucket, stop.clone()).router(gate);
-    Ok((guarded(router, bus), watch))
+    Ok((Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone()), watch))
 }
 
 /// The webhook, which has yet to listen and to serve, and the watch over its log.
@@ -145,8 +143,15 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let front = Front::new(&args.clients, &args.listen, args.strictness)?;
-    let role = api_router(&args.nats, &args.bucket, &front.gate, &stop).await?;
-    serve(bind(&args.listen).await?, role, front, stop).await
+    let (role, watch) = api_role(&args.nats, &args.bucket, &stop).await?;
+    let router = guarded(role.clone().router(&front.gate), watch.bus().clone());
+    let listener = bind(&args.listen).await?;
+    let serving = async {
+        let served = serve(listener, (router, watch), front, stop.clone()).await;
+        stop.cancel();
+        served
+    };
+    tokio::join!(serving, role.listen()).0
 }
 
 /// `kiln webhook`
@@ -204,9 +209,10 @@ pub async fn serve_all(
     };
     let projector_args = ProjectorArgs { health, nats: nats.clone(), bucket: bucket.clone(), strictness };
     let front = Front::new(&clients, &listen, strictness)?;
-    let (api, api_watch) = api_router(&nats, &bucket, &front.gate, &stop).await?;
+    let (api, api_watch) = api_role(&nats, &bucket, &stop).await?;
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
-    let router = api.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
+    let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());
+    let router = router.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
     let listener = match listener {
         Some(listener) => listener,
         None => bind(&listen).await?,
@@ -217,6 +223,10 @@ pub async fn serve_all(
     let token = stop.clone();
     roles.spawn(async move {
         webhook_watch.run(token).await;
+        Ok(())
+    });
+    roles.spawn(async move {
+        api.listen().await;
         Ok(())
     });
     let token = stop.clone();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod demo;
 mod fence;
+mod follow;
 mod gpu;
 mod guard;
 mod keys;

@@ -43,11 +43,15 @@ pub(crate) struct Server {
 }
 
 pub(crate) async fn serve(router: Router) -> Server {
+    let stop = CancellationToken::new();
+    Server { url: serve_until(router, stop.clone()).await, _stop: stop.drop_guard() }
+}
+
+pub(crate) async fn serve_until(router: Router, stop: CancellationToken) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let stop = CancellationToken::new();
-    tokio::spawn(kiln::http::serve(listener, router, stop.clone()));
-    Server { url, _stop: stop.drop_guard() }
+    tokio::spawn(kiln::http::serve(listener, router, stop));
+    url
 }
 
 /// An address where nobody listens.

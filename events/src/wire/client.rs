@@ -102,7 +102,7 @@ pub struct Accepted {
     pub status: Status,
     /// Where to ask.
     pub status_url: String,
-    /// How many jobs are before it, where that is known.
+    /// Its place among the jobs that wait, from 1, where that is known.
     pub queue_position: Option<u64>,
     /// When the log took it.
     pub created_at: Timestamp,
@@ -125,7 +125,7 @@ pub struct Poll {
     pub stage: Option<String>,
     /// Which attempt.
     pub attempt: Attempt,
-    /// How many jobs are before it.
+    /// Its place among the jobs that wait, from 1, while it does and where that is known.
     pub queue_position: Option<u64>,
     /// What it waits for.
     pub waiting_for: Option<WaitingFor>,
@@ -133,7 +133,7 @@ pub struct Poll {
     pub result: Option<Output>,
     /// Why there is none.
     pub error: Option<Failure>,
-    /// Where to download the video, signed at this moment.
+    /// Where to download the video; signed anew each day, and good for six days at least.
     #[serde(serialize_with = "serialize_optional_secret")]
     pub download_url: Option<Secret>,
     /// Until when.
@@ -152,6 +152,33 @@ fn serialize_optional_secret<S: serde::Serializer>(secret: &Option<Secret>, seri
         Some(secret) => secret.serialize(serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// `GET /api/render`: a page of jobs, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobList {
+    /// As a poll tells them, without an address to download from.
+    pub jobs: Vec<Poll>,
+    /// Gives the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+    /// How many jobs there are in all.
+    pub counts: Counts,
+}
+
+/// How many jobs are in each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// In the queue.
+    pub pending: u64,
+    /// With the GPU provider.
+    pub processing: u64,
+    /// With a video.
+    pub complete: u64,
+    /// Without one.
+    pub failed: u64,
+    /// Not wanted any more.
+    pub cancelled: u64,
 }
 
 /// `GET /api/render/{job}/events`.

@@ -187,6 +187,8 @@ fn clients() -> Vec<Schema> {
         "detail": "`/fps` must be 30 or 60", "code": "invalid_request", "requestId": "r-1",
         "errors": [{"pointer": "/fps", "detail": "must be 30 or 60"}]
     });
+    let counts = json!({"pending": 3, "processing": 1, "complete": 40, "failed": 0, "cancelled": 2});
+    let list = json!({"jobs": [failed], "nextCursor": "2a", "counts": counts});
     vec![
         schema::<client::RenderRequest>("client/render-request.json", "A request for a render", Taken, requests),
         schema::<client::Accepted>(
@@ -197,6 +199,7 @@ fn clients() -> Vec<Schema> {
         ),
         schema::<client::Poll>("client/poll.json", "Where a job stands", Given, vec![poll, failed]),
         schema::<client::History>("client/history.json", "What happened to a job", Given, vec![history]),
+        schema::<client::JobList>("client/job-list.json", "A page of jobs", Given, vec![list]),
         schema::<client::UploadRequest>(
             "client/upload-request.json",
             "A request for a place to upload to",

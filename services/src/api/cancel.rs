@@ -1,20 +1,35 @@
 //! `DELETE /api/render/{job}`: nobody wants it any more.
 
-use axum::Json;
 use axum::extract::{Path, State};
-use events::wire::client::Poll;
+use axum::response::Response;
 use events::{Command, Rejection};
 
+use super::asked::Seen;
+use super::poll::show;
+use super::version::Version;
+use super::view::Form;
 use super::{Api, parse_id, unavailable};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 
-pub(super) async fn cancel(State(api): State<Api>, Path(job): Path<String>) -> Result<Json<Poll>, Problem> {
-    let id = parse_id(&job)?;
+pub(super) async fn cancel(State(api): State<Api>, Path(job): Path<String>) -> Result<Response, Problem> {
+    cancel_as(&api, &job, Form::Kiln).await
+}
+
+/// The original's clients read `error` as a string; nothing else differs.
+pub(super) async fn cancel_as_original(State(api): State<Api>, Path(job): Path<String>) -> Result<Response, Problem> {
+    cancel_as(&api, &job, Form::Original).await
+}
+
+async fn cancel_as(api: &Api, job: &str, form: Form) -> Result<Response, Problem> {
+    let id = parse_id(job)?;
     let recorded = api.record(id, Command::Cancel("a client asked for it".into())).await;
     let recorded = recorded.map_err(|error| unavailable(&error))?;
     match recorded.refused {
-        None => Ok(Json(api.body(id, &recorded.job).await)),
+        None => {
+            let view = api.look(id, form, Version::at(recorded.job.seq)).await?;
+            Ok(show(&view, &Seen::default()))
+        }
         Some(Rejection::NoSuchJob) => Err(Problem::not_found("there is no such job")),
         Some(_) => {
             let status = recorded.job.status();

@@ -1,65 +1,87 @@
-//! `GET /api/render/{job}`: where a job stands.
+//! `GET /api/render/{job}`: where a job stands; at once, when there is news, or as a stream.
 
-use axum::Json;
+use std::time::Duration;
+
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use events::event::Output;
-use events::wire::client::Poll;
-use events::{Job, JobId};
-use serde_json::Value;
+use events::JobId;
+use tokio::time::Instant;
 
-use super::{Api, parse_id};
-use crate::bucket::LONGEST_SIGNATURE;
-use crate::clock;
+use super::asked::{self, Seen};
+use super::follow::Follower;
+use super::view::{Form, View};
+use super::{Api, parse_id, stream};
 use crate::http::problem::Problem;
 
-pub(super) async fn poll(State(api): State<Api>, Path(job): Path<String>) -> Result<Response, Problem> {
-    let id = parse_id(&job)?;
-    let job = api.find(id).await?;
-    Ok(answer(&api.body(id, &job).await))
+/// When a client should ask again about a job that has not ended.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+/// An answer may be kept, if it is asked for each time whether it still holds.
+const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
+const VARY: HeaderValue = HeaderValue::from_static("accept, prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+pub(super) async fn poll(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(api, parse_id(&job)?, Form::Kiln, &headers).await
 }
 
 /// The original's clients read `error` as a string; nothing else differs.
-pub(super) async fn poll_as_original(State(api): State<Api>, Path(job): Path<String>) -> Result<Response, Problem> {
-    let id = parse_id(&job)?;
-    let job = api.find(id).await?;
-    let body = api.body(id, &job).await;
-    let message = body.error.as_ref().map_or(Value::Null, |failure| failure.message.clone().into());
-    let mut body = serde_json::to_value(&body).map_err(|_| Problem::internal())?;
-    body["error"] = message;
-    Ok(answer(&body))
+pub(super) async fn poll_as_original(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    answer(api, parse_id(&job)?, Form::Original, &headers).await
 }
 
-fn answer(body: &impl serde::Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-impl Api {
-    /// The whole answer. If the download address cannot be signed, the rest still comes.
-    pub(super) async fn body(&self, id: JobId, job: &Job) -> Poll {
-        let output = job.completed().map(|completed| completed.output.clone());
-        let expires = clock::now() + LONGEST_SIGNATURE;
-        let url = match output.as_ref().and_then(Output::key) {
-            Some(key) => self.bucket.sign_get(key, LONGEST_SIGNATURE).await.ok(),
-            None => None,
-        };
-        Poll {
-            job_id: id,
-            kind: "render".into(),
-            status: job.status(),
-            progress: job.percent(),
-            stage: job.stage().map(str::to_owned),
-            attempt: job.shown_attempt(),
-            queue_position: None,
-            waiting_for: job.waiting_for(),
-            result: output,
-            error: job.failure(),
-            download_url_expires_at: url.as_ref().map(|_| expires),
-            download_url: url,
-            metadata: job.spec().map(|spec| spec.metadata.clone()).unwrap_or_default(),
-            created_at: job.requested.as_ref().map(|fact| fact.time),
-            updated_at: job.updated_at,
-        }
+async fn answer(api: Api, id: JobId, form: Form, headers: &HeaderMap) -> Result<Response, Problem> {
+    let seen = Seen::of(headers);
+    if asked::wants_stream(headers) {
+        return stream::open(Follower::new(api, id, form, seen)).await;
     }
+    if let Some(wait) = asked::wait(headers) {
+        return wait_for_news(Follower::new(api, id, form, seen), wait).await;
+    }
+    let view = api.look(id, form, seen.version()).await?;
+    Ok(show(&view, &seen))
+}
+
+/// Waits for something that the client has not seen; if it told nothing, for something else than what is now.
+async fn wait_for_news(mut follower: Follower, wait: Duration) -> Result<Response, Problem> {
+    let deadline = Instant::now() + wait;
+    let told = follower.seen.clone();
+    let mut view = follower.look().await?;
+    if told.is_empty() {
+        follower.seen.note(&view);
+    }
+    if follower.seen.covers(&view) && !view.status.is_final() {
+        view = follower.wait(deadline).await?;
+    }
+    let mut response = show(&view, &told);
+    if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    Ok(response)
+}
+
+/// The answer, or that there is none newer than what the client has.
+pub(super) fn show(view: &View, seen: &Seen) -> Response {
+    let mut response = if seen.covers(view) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let json = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, json)], view.body.clone()).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, seen.newest(view));
+    headers.insert(header::CACHE_CONTROL, CACHE);
+    headers.insert(header::VARY, VARY);
+    if !view.status.is_final() {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
 }

@@ -2,12 +2,12 @@
 
 use axum::http::Method;
 use axum::routing::{delete, get, post};
-use events::wire::client::{Accepted, History, Poll, RenderRequest, Upload, UploadRequest};
+use events::wire::client::{Accepted, History, JobList, Poll, RenderRequest, Upload, UploadRequest};
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::{Api, cancel, history, openapi, poll, submit, uploads};
+use super::{Api, cancel, history, list, openapi, poll, submit, uploads};
 use crate::http::code::Code::{
     Ended, IdempotencyKeyReused, InvalidRequest, LogUnavailable, NotFound, Stopping, TooLarge, Unavailable, Unknown,
     UnsupportedMediaType,
@@ -28,6 +28,49 @@ const IDEMPOTENCY_KEY: Parameter = Parameter {
     meaning: "The same key and request give the same job, however often they are sent.",
     schema: || json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}),
 };
+
+const HOW_TO_POLL: &[Parameter] = &[
+    JOB,
+    Parameter {
+        place: "header",
+        name: "If-None-Match",
+        meaning: "The ETag of the last answer: 304 while there is nothing newer, and never an answer that is older.",
+        schema: || json!({"type": "string"}),
+    },
+    Parameter {
+        place: "header",
+        name: "Prefer",
+        meaning: "`wait=30`: the answer is held back until there is news, up to so many seconds; 60 at most.",
+        schema: || json!({"type": "string"}),
+    },
+    Parameter {
+        place: "header",
+        name: "Last-Event-ID",
+        meaning: "The id of the last event of a stream: the next one begins after it.",
+        schema: || json!({"type": "string"}),
+    },
+];
+
+const HOW_TO_LIST: &[Parameter] = &[
+    Parameter {
+        place: "query",
+        name: "status",
+        meaning: "Only jobs of this status.",
+        schema: || json!({"enum": ["", "pending", "processing", "complete", "failed", "cancelled"]}),
+    },
+    Parameter {
+        place: "query",
+        name: "limit",
+        meaning: "How many jobs: 1 to 100, else 20.",
+        schema: || json!({"type": "integer", "minimum": 1, "maximum": 100}),
+    },
+    Parameter {
+        place: "query",
+        name: "cursor",
+        meaning: "The `nextCursor` of the answer before.",
+        schema: || json!({"type": "string"}),
+    },
+];
 
 const TO_JOB: &[Link] = &[
     Link { operation: "poll", parameter: "job", value: "$response.body#/jobId" },
@@ -88,15 +131,28 @@ fn submitting() -> Vec<Route<Api>> {
 }
 
 fn following() -> Vec<Route<Api>> {
+    let list = Operation {
+        path: "/api/render",
+        name: "list",
+        summary: "List the jobs, the newest first",
+        description: "Each job as a poll tells it, without an address to download from; and how many there are in all.",
+        class: Class::Poll,
+        scope: Some(Scope::Read),
+        parameters: HOW_TO_LIST,
+        answers: vec![Answer::json::<JobList>(200, "A page of jobs.")],
+        problems: &[Unavailable],
+        ..Operation::default()
+    };
     let poll = Operation {
         path: "/api/render/{job}",
         name: "poll",
         summary: "See how a job stands",
-        description: "All fields are always there, null where they do not apply.",
+        description: "All fields are always there, null where they do not apply. With `Accept: text/event-stream` a stream \
+                      of the same answers, each with its ETag as id, until the event `end`.",
         class: Class::Poll,
         scope: Some(Scope::Read),
-        parameters: &[JOB],
-        answers: vec![Answer::json::<Poll>(200, "How the job stands.")],
+        parameters: HOW_TO_POLL,
+        answers: poll_answers(Content::json::<Poll>()),
         problems: &[NotFound, Unavailable],
         ..Operation::default()
     };
@@ -124,7 +180,12 @@ fn following() -> Vec<Route<Api>> {
         problems: &[NotFound, Unavailable],
         ..Operation::default()
     };
-    vec![poll.by(get(poll::poll)), cancel.by(delete(cancel::cancel)), history.by(get(history::history))]
+    vec![
+        list.by(get(list::list)),
+        poll.by(get(poll::poll)),
+        cancel.by(delete(cancel::cancel)),
+        history.by(get(history::history)),
+    ]
 }
 
 /// The addresses of the service that kiln takes the place of.
@@ -135,11 +196,8 @@ fn as_original() -> Vec<Route<Api>> {
         summary: "See how a job stands, with the error as a text alone",
         class: Class::Poll,
         scope: Some(Scope::Read),
-        parameters: &[JOB],
-        answers: vec![Answer {
-            content: vec![Content::Json(poll_as_original)],
-            ..Answer::empty(200, "How the job stands.")
-        }],
+        parameters: HOW_TO_POLL,
+        answers: poll_answers(Content::Json(poll_as_original)),
         problems: &[NotFound, Unavailable],
         ..Operation::default()
     };
@@ -151,11 +209,14 @@ fn as_original() -> Vec<Route<Api>> {
         class: Class::Json,
         scope: Some(Scope::Cancel),
         parameters: &[JOB],
-        answers: vec![Answer::json::<Poll>(200, "The job is cancelled.")],
+        answers: vec![Answer {
+            content: vec![Content::Json(poll_as_original)],
+            ..Answer::empty(200, "The job is cancelled.")
+        }],
         problems: &[NotFound, Ended, Unavailable],
         ..Operation::default()
     };
-    vec![poll.by(get(poll::poll_as_original)), cancel.by(post(cancel::cancel))]
+    vec![poll.by(get(poll::poll_as_original)), cancel.by(post(cancel::cancel_as_original))]
 }
 
 /// What is said of the api itself.
@@ -177,6 +238,23 @@ fn reading() -> Vec<Route<Api>> {
         ..Operation::default()
     };
     vec![document.by(get(openapi::serve)), page.by(get(openapi::serve_page))]
+}
+
+fn poll_answers(body: Content) -> Vec<Answer> {
+    const HEADERS: &[(&str, &str)] = &[
+        ("ETag", "Names this answer."),
+        ("Retry-After", "Seconds until it is worth asking again; absent once the job has ended."),
+        ("Preference-Applied", "How long news was waited for."),
+    ];
+    vec![
+        Answer {
+            content: vec![body, Content::Text("text/event-stream")],
+            headers: HEADERS,
+            ..Answer::empty(200, "How the job stands.")
+        },
+        Answer { headers: HEADERS, ..Answer::empty(304, "There is nothing newer than what the client has.") },
+        Answer::empty(204, "The client has seen the end: there is nothing to stream."),
+    ]
 }
 
 fn poll_as_original(generator: &mut SchemaGenerator) -> Schema {

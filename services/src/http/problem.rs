@@ -39,6 +39,11 @@ impl Problem {
         self.code
     }
 
+    /// Whether the same request may be answered in a while.
+    pub fn is_transient(&self) -> bool {
+        self.code.status().is_server_error()
+    }
+
     /// 400: the request cannot be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Code::BadRequest, detail)
