@@ -54,6 +54,8 @@ class ModalCloud:
         return str(call.object_id)
 
     async def poll(self, call_id: str) -> CallState:
+        if not call_id.startswith("fc-"):
+            return _state("unknown")
         try:
             result = await modal.FunctionCall.from_id(call_id).get.aio(timeout=0)
         except OutputExpiredError:

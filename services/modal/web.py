@@ -14,7 +14,7 @@ from calls import Calls, NotSpawned, Unavailable, key_of
 
 MAX_BODY_BYTES = 1 << 20
 MAX_CALLS = 100
-MAX_ATTEMPT = 65_535
+MAX_ATTEMPT = 99
 RETRY_AFTER_S = 5
 
 STRINGS = (

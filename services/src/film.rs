@@ -27,6 +27,8 @@ use encoder::Encoder;
 use settings::Settings;
 use sound::Sound;
 
+/// ffmpeg's exit codes where a file could not grow: the error's number, counted down from 256.
+const NO_SPACE: [i32; 2] = [256 - 28, 256 - 27];
 /// How much of the work is done when every frame is encoded; the rest is moving `moov` to the front.
 const ENCODED: f32 = 0.97;
 
@@ -72,6 +74,16 @@ impl From<program::Error> for Error {
             program::Error::Start(_, error) => Self::Disk(error),
             program::Error::Failed { complaint, .. } => Self::Failed(complaint),
         }
+    }
+}
+
+/// What an end of ffmpeg means: a full disk has exit codes of its own in newer versions; older ones exit with 1.
+fn of_ffmpeg(error: program::Error) -> Error {
+    match error {
+        program::Error::Failed { code: Some(code), .. } if NO_SPACE.contains(&code) => {
+            Error::Disk(std::io::ErrorKind::StorageFull.into())
+        }
+        error => error.into(),
     }
 }
 
@@ -160,7 +172,8 @@ async fn draw(
         |line| progress(line, sound.seconds).into_iter().for_each(|done| on_progress(done * ENCODED)),
         stop,
     )
-    .await?;
+    .await
+    .map_err(of_ffmpeg)?;
     if format.is_spherical() {
         mark(ffmpeg, draft, format.is_stereo(), stop).await?;
     }
@@ -227,7 +240,7 @@ async fn mark(ffmpeg: &Path, draft: &Path, is_stereo: bool, stop: &CancellationT
     let mut copy = probe::command(ffmpeg);
     copy.args(["-y", "-f", "mov", "-i"]).arg(address(draft)).args(["-map", "0", "-c", "copy", "-strict", "unofficial"]);
     copy.args(["-movflags", "+faststart", "-f", "mp4"]).arg(address(&marked.0));
-    program::run(copy, |_| (), stop).await?;
+    program::run(copy, |_| (), stop).await.map_err(of_ffmpeg)?;
     tokio::fs::rename(&marked.0, draft).await.map_err(Error::Disk)
 }
 

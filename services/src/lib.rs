@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod audio;
+mod bar;
 pub mod bucket;
 pub mod cli;
 pub mod client;

@@ -9,7 +9,8 @@
 //! | with a video | `complete`, for at most [`Args::callback_grace_s`] |
 //! | with a failure | `failed`, likewise |
 //! | because another call has the attempt, or the attempt is over | nothing |
-//! | by a signal | nothing: a provider that preempts restarts the same input, which claims again; a provider that stops it was told to |
+//! | by a signal, once the video is stored | what it can still say: the video stays |
+//! | by a signal before that | nothing: a provider that preempts restarts the same input, which claims again; a provider that stops it was told to |
 
 use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
@@ -28,8 +29,30 @@ mod flow;
 mod order;
 mod transfer;
 
+/// What `--help` teaches.
+const EXAMPLES: &str = "\
+Offline, without any server:
+
+  kiln render --config '{\"mode\": \"mist\", \"outputFormat\": \"flat-1080p-square\"}' --audio song.flac --output out.mp4
+
+  The configuration may also be a file: --config mist.json. Its fields, all optional:
+    outputFormat    flat-1080p-landscape (default), -portrait, -square, flat-4k-landscape, -portrait,
+                    360-mono-4k, -6k, -8k, 360-stereo-8k
+    fps             30 (default), 60
+    mode            flame (default), mist
+    renderSettings  {\"colors\": [\"#ff2d16\", ...], \"background\": \"#07030c\", \"intensity\": 1}
+
+  KILN_RENDER_COMMAND names a renderer of your own: it gets the paths of a config, an audio and a video file.
+
+In a container, everything is in the environment; --job-id, --callback-url and --webhook-secret are enough: the claim
+gives the rest. What a claim does not give, since the other side knows none, the other flags do.
+
+However it ends, its last line on standard output is one JSON object: {\"ok\": true, \"encoder\": \"libx264\", ...} with exit
+code 0, or {\"ok\": false, \"code\": \"audio_unreadable\", \"error\": \"...\", \"retryable\": false} with 1. The rest goes to standard error.";
+
 /// Renders one attempt in a container, or offline with `--audio` and `--output`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// What to render: JSON, or the path of a JSON file
     #[arg(long, env = "KILN_CONFIG", hide_env_values = true)]
@@ -112,7 +135,9 @@ impl From<io::Error> for Ending {
 /// What an error of the container's own disk means for the job.
 fn storage_failure(error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull.into(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Code::DiskFull.into()
+        }
         _ => Failure::reported(Code::ContainerCrashed, &format!("the container's disk failed: {error}"), true),
     }
 }
@@ -175,6 +200,7 @@ async fn describe(
         duration_seconds: Some(film.duration_seconds),
         size_bytes: Some(size_bytes),
         sha256: Some(sha256),
+        encoder: Some(film.encoder.clone()),
         ..ReportedOutput::default()
     })
 }

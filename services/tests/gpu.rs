@@ -17,15 +17,15 @@ use crate::stage::{COPY, SLOW, Stage, VIDEO, config, job};
 use crate::support::{ffmpeg, kiln, wait_for, wait_for_pid, wait_until_gone};
 
 /// A stand-in with a stage around it.
-struct Provider<'a> {
+pub(crate) struct Provider<'a> {
     stage: &'a Stage,
-    url: String,
+    pub(crate) url: String,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl<'a> Provider<'a> {
-    async fn new(stage: &'a Stage, renderer: &Path, faults: &[&str]) -> Self {
+    pub(crate) async fn new(stage: &'a Stage, renderer: &Path, faults: &[&str]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let faults = faults.iter().map(|fault| fault.parse::<Chance>().expect("a fault"));
@@ -102,7 +102,7 @@ impl<'a> Provider<'a> {
         answer.json().await.expect("records")
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.cancel();
         self.task.await.expect("no panic");
     }
@@ -228,6 +228,19 @@ async fn faults_of_answers() {
         assert_eq!(provider.submit(1).await.duplicate, fault == "lose-answer");
         provider.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_answers_nobody_and_takes_nothing() {
+    let stage = Stage::new().await;
+    let provider = Provider::new(&stage, &stage.endless(), &["hang"]).await;
+    let body = provider.body(1).await;
+    let asked = tokio::time::timeout(std::time::Duration::from_millis(500), provider.try_post("/submit", &body)).await;
+    assert!(asked.is_err(), "{asked:?}");
+    assert!(provider.records().await.is_empty());
+    provider.post("/faults", &json!({"hang": 0})).await;
+    assert!(!provider.submit(1).await.duplicate);
+    provider.close().await;
 }
 
 #[tokio::test]

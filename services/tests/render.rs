@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,7 +15,10 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use crate::stage::{COPY, Stage, VIDEO, film, job, wav};
-use crate::support::{is_alive, nowhere, serve, wait_for_pid, wait_until_gone};
+use crate::support::{is_alive, nowhere, serve, wait_for_pid};
+
+mod exits;
+mod signals;
 
 /// An object that is no sound.
 const NOISE: &str = "renders/noise/audio.wav";
@@ -235,36 +238,6 @@ async fn being_told_that_it_is_over_stops_the_renderer() {
 }
 
 #[tokio::test]
-async fn a_signal_stops_the_renderer_within_a_second() {
-    let stage = Stage::new().await;
-    let endless = stage.endless();
-    let child = stage.container(&endless).spawn().expect("a container");
-    let renderer = wait_for_pid(&stage.pid_file()).await;
-    let begun = Instant::now();
-    terminate(child.id());
-    assert_eq!(code(&stage.end(child).await), ("container_crashed", true));
-    assert!(begun.elapsed().as_secs_f32() < 2.0, "{:?}", begun.elapsed());
-    wait_until_gone(renderer).await;
-    stage.edit(|script| assert!(script.reports.is_empty()));
-}
-
-#[tokio::test]
-async fn a_signal_before_the_claim_is_answered_ends_it_too() {
-    let stage = Stage::new().await;
-    stage.edit(|script| (script.claim, script.claim_status) = (None, StatusCode::SERVICE_UNAVAILABLE));
-    let renderer = stage.renderer(COPY);
-    let child = stage.container(&renderer).spawn().expect("a container");
-    crate::support::wait_for("a claim", || async { stage.edit(|script| script.claims.pop()) }).await;
-    terminate(child.id());
-    assert_eq!(code(&stage.end(child).await), ("container_crashed", true));
-}
-
-fn terminate(pid: Option<u32>) {
-    let pid = pid.and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
-}
-
-#[tokio::test]
 async fn offline_it_needs_no_server_and_leaves_all_or_nothing() {
     let stage = Stage::new().await;
     let (audio, output) = (stage.folder.path().join("song.wav"), stage.folder.path().join("out.mp4"));
@@ -281,5 +254,6 @@ async fn offline_it_needs_no_server_and_leaves_all_or_nothing() {
     assert!(!output.exists());
     let result = stage.end(offline(COPY, &audio)).await;
     assert!(result.ok, "{result:?}");
+    assert!(stage.edit(|script| script.claims.is_empty() && script.progress.is_empty() && script.reports.is_empty()));
     assert_eq!(std::fs::read(&output).expect("a video"), std::fs::read(film()).expect("a film"));
 }

@@ -38,7 +38,12 @@ pub(crate) const SLOW: &str = r#"echo progress 0.5; sleep 1.5; cp FILM "$3""#;
 
 /// Half a second of silence.
 pub(crate) fn wav() -> Vec<u8> {
-    let (rate, length) = (8000_u32, 4000_u32);
+    silence(4000)
+}
+
+/// Silence of so many samples, 8000 a second.
+pub(crate) fn silence(length: u32) -> Vec<u8> {
+    let rate = 8000_u32;
     let mut bytes = b"RIFF".to_vec();
     bytes.extend((36 + 2 * length).to_le_bytes());
     bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
@@ -46,7 +51,7 @@ pub(crate) fn wav() -> Vec<u8> {
     bytes.extend((2 * rate).to_le_bytes());
     bytes.extend(b"\x02\0\x10\0data");
     bytes.extend((2 * length).to_le_bytes());
-    bytes.resize(bytes.len() + 8000, 0);
+    bytes.resize(bytes.len() + 2 * length as usize, 0);
     bytes
 }
 
@@ -96,6 +101,8 @@ impl Store {
 /// What the webhook heard, and what it says.
 #[derive(Default)]
 pub(crate) struct Script {
+    /// Whether a claim by another input than the first one's is answered with 409.
+    pub(crate) is_exclusive: bool,
     /// The body of a claim's 200; without it the claim is answered with `claim_status`.
     pub(crate) claim: Option<ClaimAnswer>,
     pub(crate) claim_status: StatusCode,
@@ -204,14 +211,23 @@ impl Stage {
         command
     }
 
-    /// Waits for the end: one line of JSON, no temporary file, no secret in the log.
+    /// Waits for the end: one line of JSON, no temporary file, no process, no secret in the log.
     pub(crate) async fn end(&self, child: Child) -> RenderResult {
+        let result = self.result(child).await;
+        assert_eq!(files_in(&self.temporary()), Vec::<PathBuf>::new());
+        let mine = format!("TMPDIR={}\0", self.temporary().display());
+        let is_left = || async { (!is_in_an_environment(mine.as_bytes())).then_some(()) };
+        crate::support::wait_for("the end of every process", is_left).await;
+        result
+    }
+
+    /// Waits for its end, while others of the same stage may be running.
+    pub(crate) async fn result(&self, child: Child) -> RenderResult {
         let output = tokio::time::timeout(Duration::from_mins(1), child.wait_with_output()).await;
         let output = output.expect("an end in time").expect("an end");
         let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(out.lines().count(), 1, "{out}\n{log}");
         let result: RenderResult = serde_json::from_str(&out).expect("a result");
-        assert_eq!(files_in(&self.temporary()), Vec::<PathBuf>::new());
         for secret in ["capability", "X-Amz-Signature"] {
             assert!(!log.contains(secret) && !out.contains(secret), "{out}\n{log}");
         }
@@ -225,6 +241,14 @@ impl Stage {
     }
 }
 
+/// Whether some process has this in its environment.
+fn is_in_an_environment(text: &[u8]) -> bool {
+    let environments = files_in(Path::new("/proc")).into_iter().map(|process| process.join("environ"));
+    environments
+        .filter_map(|file| std::fs::read(file).ok())
+        .any(|environment| environment.windows(text.len()).any(|window| window == text))
+}
+
 pub(crate) fn config() -> RenderConfig {
     serde_json::from_value(json!({})).expect("a configuration")
 }
@@ -236,7 +260,11 @@ fn is_ours(headers: &HeaderMap) -> bool {
 async fn claim(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     assert!(is_ours(&headers));
     let mut script = script.lock().expect("a script");
+    let is_other = script.claims.first().is_some_and(|first| first["inputId"] != body["inputId"]);
     script.claims.push(body);
+    if script.is_exclusive && is_other {
+        return StatusCode::CONFLICT.into_response();
+    }
     match &script.claim {
         Some(claim) => Json(claim).into_response(),
         None => script.claim_status.into_response(),

@@ -124,6 +124,9 @@ pub struct ReportedOutput {
     /// SHA-256 of the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// What encoded it: ffmpeg's name of the encoder, or a renderer of one's own. For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
 }
 
 /// The answer to a callback that was taken.

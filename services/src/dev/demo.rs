@@ -1,7 +1,5 @@
 //! `kiln demo`: the whole line once, in a private world, from a file of audio to a video beside you.
 
-mod bar;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::music;
 use super::world::{Options, World};
+use crate::bar::Bar;
 use crate::client::kiln::Client;
 use crate::probe;
-use bar::Bar;
 
 /// Length of the piece that the demo plays by itself.
 const MUSIC_SECONDS: f32 = 20.0;

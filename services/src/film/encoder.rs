@@ -119,6 +119,23 @@ mod tests {
         assert!(!is_h264((8192, 4096), 240), "too fast");
     }
 
+    #[tokio::test]
+    async fn hardware_is_used_only_where_a_trial_succeeds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stop = tokio_util::sync::CancellationToken::new();
+        for (name, script, expected) in [
+            ("with", "case \"$*\" in *h264_nvenc*) exit 0;; esac; exit 1", H264_NVENC),
+            ("without", "echo 'Cannot load libcuda.so.1' >&2; exit 1", X264),
+        ] {
+            let ffmpeg = folder.path().join(name);
+            std::fs::write(&ffmpeg, format!("#!/bin/sh\n{script}\n")).expect("a script");
+            let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+            std::fs::set_permissions(&ffmpeg, mode).expect("a program");
+            let chosen = super::choose(&ffmpeg, (1920, 1080), 30, &stop).await.expect("an encoder");
+            assert_eq!(chosen, expected, "{name}");
+        }
+    }
+
     #[test]
     fn hardware_is_asked_first_for_what_it_can_do() {
         assert_eq!(candidates((3840, 2160), 60), [H264_NVENC, X264]);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::callback::{Callback, Progress, Told};
 use super::order::{self, Order};
 use super::{Args, Ending, describe, digest, transfer};
+use crate::bar::Bar;
 use crate::bucket::Bucket;
 use crate::film::{self, Film};
 
@@ -29,17 +30,11 @@ pub(super) async fn offline(args: &Args, output: &Path, stop: &CancellationToken
     require(audio)?;
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let video = tempfile::Builder::new().prefix(".kiln-").suffix(".mp4").tempfile_in(folder)?;
-    let mut percent = 0;
-    let on_progress = |fraction: f32| {
-        let now = percent_of(fraction, 0, 100);
-        if now > percent {
-            percent = now;
-            tracing::info!(percent, "rendering");
-        }
-    };
-    let film = render(&config, audio, video.path(), on_progress, stop).await?;
+    let bar = Bar::new();
+    let film = render(&config, audio, video.path(), |done| bar.show("rendering", done * 100.0), stop).await?;
     let described = describe(video.path(), None, config.output_format, &film).await?;
     video.persist(output).map_err(|error| error.error)?;
+    bar.finish();
     Ok(described)
 }
 
@@ -86,7 +81,7 @@ impl Attempt<'_> {
             never = relay => match never {},
         };
         match outcome {
-            Err(Ending::Interrupted) if is_over.into_inner() => Err(Ending::Over),
+            Ok(_) | Err(Ending::Interrupted) if is_over.load(Ordering::Relaxed) => Err(Ending::Over),
             outcome => outcome,
         }
     }
@@ -114,7 +109,7 @@ impl Attempt<'_> {
         let key = Some(self.order.upload_key.clone());
         let output = describe(&video, key, config.output_format, &film).await?;
         progress.send_replace(UPLOADING);
-        until(halt, self.deliver(&video, &output)).await?;
+        self.deliver(&video, &output, halt).await?;
         Ok(output)
     }
 
@@ -150,14 +145,15 @@ impl Attempt<'_> {
         Err(Failure::new(Code::AudioUnreadable, &message).into())
     }
 
-    /// Stores the video and tells the webhook, twice if the webhook does not see it.
-    async fn deliver(&mut self, video: &Path, output: &ReportedOutput) -> Result<(), Ending> {
+    /// Stores the video and tells the webhook, twice if the webhook does not see it. A video that is stored stays, even if
+    /// we are stopped before the webhook knows.
+    async fn deliver(&mut self, video: &Path, output: &ReportedOutput, halt: &CancellationToken) -> Result<(), Ending> {
         for _ in 0..2 {
-            self.upload(video).await?;
-            match self.callback.complete(output, self.is_claimed).await {
-                Told::Done => return Ok(()),
-                Told::Over => return Err(Ending::Over),
-                Told::OutputMissing => tracing::warn!("the webhook does not see the video"),
+            until(halt, self.upload(video)).await?;
+            match halt.run_until_cancelled(self.callback.complete(output, self.is_claimed)).await {
+                None | Some(Told::Done) => return Ok(()),
+                Some(Told::Over) => return Err(Ending::Over),
+                Some(Told::OutputMissing) => tracing::warn!("the webhook does not see the video"),
             }
         }
         Err(Failure::from(Code::OutputMissing).into())

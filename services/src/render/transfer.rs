@@ -19,6 +19,8 @@ use crate::client::http_client;
 const IDLE: Duration = Duration::from_secs(30);
 /// How often in a row a transfer may fail without having moved.
 const TRIES: u32 = 5;
+/// The largest object that R2 takes in one PUT: 5 MiB less than 5 GiB.
+const LARGEST_PUT: u64 = (5 << 30) - (5 << 20);
 /// The slowest upload that is waited for, in bytes per second.
 const SLOWEST: u64 = 128 * 1024;
 
@@ -167,6 +169,10 @@ fn unavailable(status: StatusCode) -> Error {
 /// Puts a file to `url`, as often as it takes.
 pub(super) async fn upload(from: &Path, url: &Secret, headers: &BTreeMap<String, String>) -> Result<(), Error> {
     let size = tokio::fs::metadata(from).await?.len();
+    if size > LARGEST_PUT {
+        let message = format!("the video has {size} bytes, more than one upload may: {LARGEST_PUT}");
+        return Err(Error::Failed(Failure::reported(Code::UploadFailed, &message, false)));
+    }
     let time = Duration::from_secs(60 + size / SLOWEST);
     let client = http_client(time);
     for tries in 0..=TRIES {
@@ -189,7 +195,9 @@ pub(super) async fn upload(from: &Path, url: &Secret, headers: &BTreeMap<String,
             Ok(answer) => return Err(not_stored(&format!("the store answered with {}", answer.status()))),
             Err(error) => tracing::warn!(error = %error.without_url(), "the upload broke off"),
         }
-        tokio::time::sleep(pause(tries)).await;
+        if tries < TRIES {
+            tokio::time::sleep(pause(tries)).await;
+        }
     }
     Err(not_stored(Code::UploadFailed.sentence()))
 }

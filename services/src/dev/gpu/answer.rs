@@ -79,6 +79,10 @@ pub(super) async fn submit(
         Ok(Json(body)) => body,
         Err(rejection) => return unreadable(&rejection),
     };
+    let key = SubmitBody::idempotency_key(body.job_id, body.attempt);
+    if body.idempotency_key != key {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, &format!("`idempotency_key` must be `{key}`"));
+    }
     match executor.accept(body) {
         Ok(_) if executor.strikes(Fault::LoseAnswer) => broken(),
         Ok(answer) => Json(answer).into_response(),
@@ -204,7 +208,11 @@ pub(super) async fn change_faults(
 }
 
 fn unreadable(rejection: &JsonRejection) -> Response {
-    problem(StatusCode::UNPROCESSABLE_ENTITY, &rejection.body_text())
+    let status = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    problem(status, &rejection.body_text())
 }
 
 fn refusal(status: StatusCode, error: &str) -> SubmitAnswer {

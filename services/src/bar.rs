@@ -1,4 +1,4 @@
-//! One bar from the upload to the finished video; where there is no terminal, a line per stage.
+//! One bar from the beginning to the finished video; where there is no terminal, a line per stage.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex};
@@ -7,13 +7,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar; clones share it.
 #[derive(Clone)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     bar: ProgressBar,
     last_stage: Arc<Mutex<String>>,
 }
 
 impl Bar {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template("{spinner} {msg:<22} {bar:40} {percent:>3} %  {elapsed}")
             .expect("the template is right")
             .progress_chars("━╸ ");
@@ -23,7 +23,7 @@ impl Bar {
     }
 
     /// Shows a stage and how far everything is, in percent. The bar never goes back.
-    pub(super) fn show(&self, stage: &str, percent: f32) {
+    pub(crate) fn show(&self, stage: &str, percent: f32) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within 0 and 1000")]
         let position = (percent.clamp(0.0, 100.0) * 10.0) as u64;
         self.bar.set_position(position.max(self.bar.position()));
@@ -42,7 +42,7 @@ impl Bar {
         }
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.show("done", 100.0);
         self.bar.finish();
     }
