@@ -14,6 +14,7 @@ mod modal;
 mod openapi;
 mod python;
 mod render;
+mod replay;
 mod roles;
 mod s3;
 mod stage;
