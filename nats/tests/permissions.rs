@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use crate::{World, job_id, requested};
 
 mod life;
+mod recipes;
 
 /// Everybody whom `auth.conf` knows.
 const USERS: [&str; 7] = ["api", "worker", "webhook", "projector", "serve", "operator", "publisher"];
@@ -61,7 +62,7 @@ const PUBLISH: [(&str, &str); 53] = [
     ("$JS.API.CONSUMER.CREATE.RENDER", "operator"),
     ("$JS.API.CONSUMER.DURABLE.CREATE.RENDER.worker", ""),
     ("$JS.API.CONSUMER.DELETE.RENDER.worker", ""),
-    ("$JS.API.CONSUMER.DELETE.KV_JOBS.watch", "api serve"),
+    ("$JS.API.CONSUMER.DELETE.KV_JOBS.watch", "api serve operator"),
     ("$JS.API.CONSUMER.PAUSE.RENDER.worker", ""),
     ("$JS.API.CONSUMER.RESET.RENDER.projector", "operator"),
     ("$JS.API.CONSUMER.MSG.NEXT.RENDER.worker", "worker serve operator"),

@@ -14,7 +14,7 @@ fn recipes() -> impl Iterator<Item = (&'static str, &'static str)> {
     BOOK.split("\n## ").skip(1).map(|recipe| recipe.split_once('\n').expect("a recipe has a body"))
 }
 
-pub(super) fn titles() -> Vec<&'static str> {
+pub(crate) fn titles() -> Vec<&'static str> {
     recipes().map(|(title, _)| title).collect()
 }
 
