@@ -45,5 +45,13 @@ impl Bar {
     pub(crate) fn finish(&self) {
         self.show("done", 100.0);
         self.bar.finish();
+        self.end_line();
+    }
+
+    #[expect(clippy::print_stderr, reason = "what is printed next begins on a line of its own")]
+    fn end_line(&self) {
+        if !self.bar.is_hidden() {
+            eprintln!();
+        }
     }
 }

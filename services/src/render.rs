@@ -33,22 +33,26 @@ mod transfer;
 const EXAMPLES: &str = "\
 Offline, without any server:
 
-  kiln render --config '{\"mode\": \"mist\", \"outputFormat\": \"flat-1080p-square\"}' --audio song.flac --output out.mp4
+  kiln render --config '{\"mode\": \"mist\", \"fps\": 60}' --audio song.flac --output out.mp4
+  kiln render --config mist.json --audio song.flac --output out.mp4
 
-  The configuration may also be a file: --config mist.json. Its fields, all optional:
-    outputFormat    flat-1080p-landscape (default), -portrait, -square, flat-4k-landscape, -portrait,
-                    360-mono-4k, -6k, -8k, 360-stereo-8k
-    fps             30 (default), 60
-    mode            flame (default), mist
-    renderSettings  {\"colors\": [\"#ff2d16\", ...], \"background\": \"#07030c\", \"intensity\": 1}
+The configuration's fields, all optional:
 
-  KILN_RENDER_COMMAND names a renderer of your own: it gets the paths of a config, an audio and a video file.
+  outputFormat    flat-1080p-landscape (default), flat-1080p-portrait, flat-1080p-square,
+                  flat-4k-landscape, flat-4k-portrait,
+                  360-mono-4k, 360-mono-6k, 360-mono-8k, 360-stereo-8k
+  fps             30 (default), 60
+  mode            flame (default), mist
+  renderSettings  {\"colors\": [\"#ff2d16\"], \"background\": \"#07030c\", \"intensity\": 1}
 
-In a container, everything is in the environment; --job-id, --callback-url and --webhook-secret are enough: the claim
-gives the rest. What a claim does not give, since the other side knows none, the other flags do.
+KILN_RENDER_COMMAND names a renderer of your own.
 
-However it ends, its last line on standard output is one JSON object: {\"ok\": true, \"encoder\": \"libx264\", ...} with exit
-code 0, or {\"ok\": false, \"code\": \"audio_unreadable\", \"error\": \"...\", \"retryable\": false} with 1. The rest goes to standard error.";
+In a container everything is in the environment; --job-id, --callback-url and --webhook-secret are \
+enough where the other side knows claims: the claim gives the rest.
+
+However it ends, its last line on standard output is one JSON object: {\"ok\": true, \"encoder\": \"libx264\", ...}, \
+or {\"ok\": false, \"code\": \"audio_unreadable\", \"error\": \"...\", \"retryable\": false} with exit code 1. \
+Everything else goes to standard error.";
 
 /// Renders one attempt in a container, or offline with `--audio` and `--output`.
 #[derive(Debug, Clone, clap::Args)]
