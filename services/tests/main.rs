@@ -3,10 +3,12 @@
 mod bad_input;
 mod contract;
 mod demo;
+mod faults;
 mod fence;
 mod follow;
 mod gpu;
 mod guard;
+mod invariants;
 mod keys;
 mod life;
 mod limits;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use events::wire::callback::ClaimAnswer;
-use events::wire::dispatch::RenderResult;
+use events::wire::dispatch::{RenderResult, SubmitBody};
 use events::{JobId, RenderConfig, Secret, Timestamp};
 use kiln::bucket::Bucket;
 use kiln::dev::s3;
@@ -247,6 +247,17 @@ fn is_in_an_environment(text: &[u8]) -> bool {
     environments
         .filter_map(|file| std::fs::read(file).ok())
         .any(|environment| environment.windows(text.len()).any(|window| window == text))
+}
+
+/// A submit of [`job`], whose callbacks go there.
+pub(crate) fn submit_body(callback_url: &str) -> SubmitBody {
+    let body = json!({
+        "job_id": job(), "attempt": 1, "idempotency_key": format!("{}:1", job()), "config": config(),
+        "audio_signed_url": callback_url, "audio_ext": "wav", "r2_upload_key": VIDEO, "upload_signed_url": callback_url,
+        "callback_url": callback_url, "webhook_url": format!("{callback_url}/api/webhooks/worker"),
+        "webhook_secret": "capability", "gpu": false,
+    });
+    serde_json::from_value(body).expect("a submit")
 }
 
 pub(crate) fn config() -> RenderConfig {

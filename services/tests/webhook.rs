@@ -8,4 +8,4 @@ mod processes;
 mod refused;
 mod repeated;
 
-pub(crate) use canary::{scan, secrets};
+pub(crate) use canary::{messages, scan, secrets};

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use events::wire::client::{Accepted, History, Poll, RenderRequest};
 use events::{JobId, Status};
+use kiln::bucket::Bucket;
 use kiln::client::kiln::Client;
 use kiln::dev::music;
 use kiln::dev::world::{Options, World};
 
+use crate::invariants::Evidence;
 use crate::support::{kiln, wait_for};
 
 /// Nothing in a test takes longer, also on a slow machine.
@@ -88,16 +90,37 @@ impl TestWorld {
         events.into_iter().map(|event| event.event).collect()
     }
 
-    /// Stops everything; whatever the test did, no secret may lie in the log or the bucket.
+    /// The stand-in for Modal.
+    pub(crate) fn modal(&self) -> &str {
+        &self.world.as_ref().expect("it runs until `stop`").addresses.modal
+    }
+
+    /// Stops everything. Whatever the test did, every promise holds, and no secret lies in the log or the bucket.
     pub(crate) async fn stop(mut self) {
+        let calls = self.calls().await;
         if let Some(world) = self.world.take() {
-            let secrets = crate::webhook::secrets(&self.folder.path().join("data"));
+            // A test may have left the log's server dead.
             if let Ok(bus) = world.bus().await {
-                crate::webhook::scan(&bus, &secrets).await;
+                let data = self.folder.path().join("data");
+                crate::webhook::scan(&bus, &crate::webhook::secrets(&data)).await;
+                Evidence { bus: &bus, bucket: bucket(&world, &data), calls }.check().await;
             }
             world.stop().await;
         }
     }
+}
+
+fn bucket(world: &World, data: &Path) -> Bucket {
+    let secrets = std::fs::read(data.join("secrets.json")).expect("the secrets are there");
+    let secrets: serde_json::Value = serde_json::from_slice(&secrets).expect("they are JSON");
+    let config = kiln::config::Bucket {
+        r2_account_id: None,
+        r2_access_key_id: "kiln-dev".into(),
+        r2_secret_access_key: events::Secret::new(secrets["s3"].as_str().expect("a text")),
+        r2_bucket_name: world.addresses.bucket.clone(),
+        r2_endpoint: Some(world.addresses.s3.clone()),
+    };
+    Bucket::new(&config).expect("a bucket")
 }
 
 /// Processes whose command line names this folder.

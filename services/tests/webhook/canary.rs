@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
-use async_nats::jetstream::{self, stream};
 use events::Status;
 use events::wire::client::RenderRequest;
 use futures_util::StreamExt;
@@ -34,36 +34,36 @@ fn check(place: &str, text: &str, secrets: &[String]) {
     assert!(found.is_none(), "{place} holds {found:?}: {}", events::clean(text, 2000));
 }
 
-/// Reads every message of every stream, headers too. Comes back with their number.
+/// Looks into every message of every stream, headers too. Comes back with their number.
 pub(crate) async fn scan(bus: &nats::Bus, secrets: &[String]) -> usize {
-    let context = jetstream::new(bus.client().clone());
+    use nats::topology::{KV_JOBS, RENDER, RENDER_DEAD, RENDER_PROGRESS};
     let mut count = 0;
-    for name in
-        [nats::topology::RENDER, nats::topology::RENDER_PROGRESS, nats::topology::RENDER_DEAD, nats::topology::KV_JOBS]
-    {
-        // A test may have stopped the server or removed the stream.
-        let Ok(stream) = context.get_stream(name).await else { continue };
-        count += scan_stream(&stream, secrets).await;
+    for stream in [RENDER, RENDER_PROGRESS, RENDER_DEAD, KV_JOBS] {
+        for message in messages(bus, stream).await {
+            check(&message.subject, &String::from_utf8_lossy(&message.payload), secrets);
+            check(&message.subject, &format!("{:?}", message.headers), secrets);
+            count += 1;
+        }
     }
     count
 }
 
-async fn scan_stream(stream: &stream::Stream, secrets: &[String]) -> usize {
+/// Every message of a stream; none if it is not there.
+pub(crate) async fn messages(bus: &nats::Bus, stream: &str) -> Vec<jetstream::Message> {
+    let Ok(stream) = jetstream::new(bus.client().clone()).get_stream(stream).await else { return Vec::new() };
     let pending = usize::try_from(stream.cached_info().state.messages).expect("a small number");
-    if pending == 0 {
-        return 0;
-    }
     let consumer = stream.create_consumer(OrderedConfig::default()).await.expect("a consumer");
     let mut messages = consumer.messages().await.expect("messages");
-    for _ in 0..pending {
+    let mut found = Vec::new();
+    while found.len() < pending {
         let message = messages.next().await.expect("a message").expect("a message");
-        check(&message.subject, &String::from_utf8_lossy(&message.payload), secrets);
-        check(&message.subject, &format!("{:?}", message.headers), secrets);
-        if message.info().is_ok_and(|info| info.pending == 0) {
+        let is_last = message.info().is_ok_and(|info| info.pending == 0);
+        found.push(message);
+        if is_last {
             break;
         }
     }
-    pending
+    found
 }
 
 /// What a stranger sends: each is refused, and the answer may not hold a secret either.

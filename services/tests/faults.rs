@@ -1,0 +1,37 @@
+//! What the GPU provider, its containers and our own workers do wrong, row by row of what may go wrong: every accepted
+//! job ends once, nothing is rendered twice, and the poll says meanwhile what it waits for.
+
+mod containers;
+mod provider;
+mod workers;
+
+use kiln::dev::gpu::Record;
+use serde_json::Value;
+
+use crate::world::TestWorld;
+
+impl TestWorld {
+    pub(crate) async fn start_faulty(faults: &[&str]) -> Self {
+        let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        Self::start_with(|options| kiln::dev::world::Options { faults, ..options }).await
+    }
+
+    /// Changes the stand-in's faults while it runs.
+    pub(crate) async fn faults(&self, faults: Value) {
+        let url = format!("{}/faults", self.modal());
+        let answer = self.http.post(url).json(&faults).send().await.expect("it is answered");
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// What the stand-in ran.
+    pub(crate) async fn calls(&self) -> Vec<Record> {
+        let url = format!("{}/calls", self.modal());
+        self.http.get(url).send().await.expect("it is answered").json().await.expect("calls")
+    }
+
+    /// How many containers were started, and how many of them got past their claim.
+    pub(crate) async fn rendered(&self) -> (u32, u32) {
+        let calls = self.calls().await;
+        (calls.iter().map(|call| call.containers).sum(), calls.iter().map(|call| call.claims).sum())
+    }
+}
