@@ -101,6 +101,8 @@ async fn the_roles_get_along_with_what_they_may() {
     webhook.append(id, 2, &started).await.expect("stored");
     webhook.report(id, Progressed::new(Attempt::FIRST, 42)).await;
     entry(&jobs, id, |entry| entry.progress == 42).await;
+    assert_eq!(api.load_whole(id, 3).await.expect("readable").percent(), 42);
+    assert_eq!(webhook.last_report(id).await.expect("readable"), Some(Progressed::new(Attempt::FIRST, 42)));
     api.append(id, 3, &cancelled("enough")).await.expect("stored");
     entry(&jobs, id, |entry| entry.status == Status::Cancelled).await;
     api.append(wrong, 0, &requested()).await.expect("stored");
