@@ -1,0 +1,227 @@
+//! What following a job costs: `cargo bench -p kiln --bench poll`. `KILN_BENCH_JOBS` says among how many jobs; a million
+//! takes some minutes to write. Server, clients and nats-server share this machine, so that only ratios say something.
+
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderValue, header};
+use axum::routing::get;
+use events::event::{Completed, Dispatched, Output, Requested};
+use events::{Attempt, Entry, Event, Job, JobId, Recorded, Secret, Timestamp};
+use kiln::api::Api;
+use kiln::bucket::Bucket;
+use kiln::http::gate::Gate;
+use nats::server::{Options, Server};
+use nats::topology::{Tunables, provision};
+use nats::{Bus, Jobs, Log, Settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const CLIENTS: usize = 32;
+const ROUND: Duration = Duration::from_secs(3);
+const STREAMS: usize = 2000;
+/// Every so many jobs one still waits; the others are complete.
+const WAITING: u64 = 10;
+
+fn id(n: u64) -> JobId {
+    JobId::new(n, n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().repeat(2)[..10].try_into().expect("ten bytes"))
+}
+
+/// A job whose request has this place in the log, as the projector would write it.
+fn entry(n: u64) -> Vec<u8> {
+    let id = id(n);
+    let spec =
+        serde_json::json!({"audio": {"key": format!("renders/{id}/audio.flac")}, "metadata": {"user": "one of many"}});
+    let output = Output::video(format!("renders/{id}/output.mp4"), 12_345_678);
+    let life = [
+        Event::Requested(Requested { spec: serde_json::from_value(spec).expect("a request") }),
+        Event::Dispatched(Attempt::FIRST, Dispatched { call_id: "fc-0123456789".into(), gpu: true }),
+        Event::Completed(Completed { attempt: Attempt::FIRST, output }),
+    ];
+    let mut job = Job::default();
+    let events = if n.is_multiple_of(WAITING) { 1 } else { 3 };
+    for (event, step) in life.into_iter().take(events).zip(0..) {
+        let (seq, time) = (4 * n + step, Timestamp::from_unix_ms(1_795_348_800_000 + i64::try_from(n).unwrap_or(0)));
+        job.absorb(&Recorded { seq, time, event });
+    }
+    serde_json::to_vec(&Entry::from(job)).expect("JSON")
+}
+
+fn rss_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+#[tokio::main]
+async fn main() {
+    let jobs = std::env::var("KILN_BENCH_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(100_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = nats::tool::NATS_SERVER.find(&|_| ()).expect("a nats-server");
+    let server = Server::start(Options { sync_always: false, ..Options::new(program, folder.path()) });
+    let server = server.await.expect("a server");
+    let bus = Bus::connect(&Settings::new(server.url(), "operator")).await.expect("connected");
+    provision(&bus, &Tunables::default()).await.expect("provisioned");
+    write(&bus, jobs).await;
+
+    let before = rss_mib();
+    let (api, began) = (api(&server).await, Instant::now());
+    let watching = api.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { watching.listen().await });
+    let address = serve(&mut tasks, api).await;
+    while !ask(address, "/api/render?limit=1").await.starts_with(b"HTTP/1.1 200") {}
+    println!("{jobs} jobs: index in {:.1} s, {:.0} MiB", began.elapsed().as_secs_f64(), rss_mib() - before);
+
+    let hot = format!("/api/render/{}", id(1));
+    let bare = rate(address, |_| "/bare/1".into()).await;
+    println!("bare handler: {bare:.0}/s");
+    let polls = rate(address, |_| hot.clone()).await;
+    println!("poll of one job: {polls:.0}/s, {:.2} of bare", polls / bare);
+    let polls = rate(address, |n| format!("/api/render/{}", id(scatter(n, jobs)))).await;
+    println!("poll of any job: {polls:.0}/s, {:.2} of bare", polls / bare);
+    lists(address, jobs).await;
+    streams(address, jobs).await;
+    tasks.abort_all();
+}
+
+fn scatter(n: usize, jobs: u64) -> u64 {
+    (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) % jobs + 1
+}
+
+async fn write(bus: &Bus, jobs: u64) {
+    let began = Instant::now();
+    for n in 1..=jobs {
+        let subject = format!("$KV.JOBS.{}", id(n));
+        bus.client().publish(subject, entry(n).into()).await.expect("sent");
+        if n.is_multiple_of(10_000) {
+            bus.client().request("$JS.API.INFO", "".into()).await.expect("it keeps up");
+        }
+    }
+    let stored = async || {
+        let info = bus.client().request("$JS.API.STREAM.INFO.KV_JOBS", "".into()).await.expect("answered");
+        let info: serde_json::Value = serde_json::from_slice(&info.payload).expect("JSON");
+        info["state"]["messages"].as_u64()
+    };
+    while stored().await != Some(jobs) {}
+    println!("{jobs} entries of {} bytes written in {:.1} s", entry(1).len(), began.elapsed().as_secs_f64());
+}
+
+async fn api(server: &Server) -> Api {
+    let bus = Bus::connect(&Settings::new(server.url(), "api")).await.expect("connected");
+    let bucket = Bucket::new(&kiln::config::Bucket {
+        r2_account_id: None,
+        r2_access_key_id: "key".into(),
+        r2_secret_access_key: Secret::new("secret"),
+        r2_bucket_name: "kiln".into(),
+        r2_endpoint: Some("http://127.0.0.1:9".into()),
+    });
+    Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket.expect("a bucket that only signs"), CancellationToken::new())
+}
+
+/// The api, and beside it a handler that answers what a poll answers, and does nothing for it.
+async fn serve(tasks: &mut JoinSet<()>, api: Api) -> std::net::SocketAddr {
+    let body = vec![b'x'; 1150];
+    let bare = move || {
+        let text = HeaderValue::from_static;
+        let headers = [
+            (header::CONTENT_TYPE, text("application/json")),
+            (header::ETAG, text("\"6.1.100.end-0123456789abcdef\"")),
+            (header::CACHE_CONTROL, text("private, no-cache")),
+            (header::VARY, text("accept, prefer")),
+        ];
+        std::future::ready((headers, body.clone()))
+    };
+    let router = api.router(&Gate::open()).route("/bare/{job}", get(bare));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tasks.spawn(kiln::http::serve(listener, kiln::http::finish(router, None), CancellationToken::new()));
+    address
+}
+
+async fn request(socket: &mut TcpStream, path: &str, accept: &str) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: kiln\r\naccept: {accept}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+}
+
+/// One whole answer with a length.
+async fn answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) {
+    buffer.clear();
+    loop {
+        socket.read_buf(buffer).await.expect("answered");
+        let head = buffer.windows(4).position(|four| four == b"\r\n\r\n").map(|end| end + 4);
+        let Some(head) = head else { continue };
+        let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next()?.parse().ok());
+        if buffer.len() >= head + length.unwrap_or(0) {
+            return;
+        }
+    }
+}
+
+async fn ask(address: std::net::SocketAddr, path: &str) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).await.expect("connected");
+    let mut buffer = Vec::new();
+    request(&mut socket, path, "*/*").await;
+    answer(&mut socket, &mut buffer).await;
+    buffer
+}
+
+/// Answers per second.
+async fn rate(address: std::net::SocketAddr, path: impl Fn(usize) -> String) -> f64 {
+    let (asked, end) = (AtomicUsize::new(0), Instant::now() + ROUND);
+    let client = async || {
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        let mut buffer = Vec::with_capacity(4096);
+        while Instant::now() < end {
+            request(&mut socket, &path(asked.fetch_add(1, Ordering::Relaxed)), "*/*").await;
+            answer(&mut socket, &mut buffer).await;
+            assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer));
+        }
+    };
+    futures_util::future::join_all((0..CLIENTS).map(|_| client())).await;
+    asked.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64()
+}
+
+async fn lists(address: std::net::SocketAddr, jobs: u64) {
+    for (name, path) in [
+        ("newest 20", "/api/render".to_owned()),
+        ("newest 100", "/api/render?limit=100".to_owned()),
+        ("100 from the middle", format!("/api/render?limit=100&cursor={:x}", 2 * jobs)),
+        ("100 that wait", "/api/render?limit=100&status=pending".to_owned()),
+    ] {
+        let mut took = Vec::new();
+        for _ in 0..50 {
+            let began = Instant::now();
+            assert!(ask(address, &path).await.starts_with(b"HTTP/1.1 200"));
+            took.push(began.elapsed().as_secs_f64() * 1000.0);
+        }
+        took.sort_by(f64::total_cmp);
+        println!("list, {name}: median {:.1} ms, worst {:.1} ms", took[25], took[49]);
+    }
+}
+
+/// Also counts what the clients' sockets take, since they are in this process.
+async fn streams(address: std::net::SocketAddr, jobs: u64) {
+    let before = rss_mib();
+    let mut open = Vec::new();
+    for n in 0..STREAMS as u64 {
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        let waiting = (n * WAITING) % jobs / WAITING * WAITING + WAITING;
+        request(
+            &mut socket,
+            &format!("/api/render/{}", id(waiting.min(jobs / WAITING * WAITING))),
+            "text/event-stream",
+        )
+        .await;
+        let mut first = [0; 64];
+        socket.read_exact(&mut first).await.expect("it begins");
+        assert!(first.starts_with(b"HTTP/1.1 200"));
+        open.push(socket);
+    }
+    println!("{STREAMS} streams: {:.0} MiB", rss_mib() - before);
+}
