@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::counts::{Counters, Counts};
 use crate::gate::Gate;
 use crate::topology::RENDER;
 use crate::unreadable::Unreadable;
@@ -83,6 +84,7 @@ pub struct Bus {
     role: Arc<str>,
     pub(crate) gate: Arc<Gate>,
     unreadable: Arc<Unreadable>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// What is known of the connection.
@@ -141,6 +143,7 @@ impl Bus {
             link,
             role: settings.role.as_str().into(),
             gate: Arc::default(),
+            counters: Arc::default(),
             unreadable: Arc::default(),
         };
         bus.wait_for_link().await.map_err(failed)?;
@@ -165,7 +168,13 @@ impl Bus {
         }
     }
 
-    pub(crate) fn role(&self) -> &str {
+    /// What happened on this connection.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// Whose connection it is.
+    pub fn role(&self) -> &str {
         &self.role
     }
 

@@ -4,6 +4,7 @@
 
 mod bus;
 mod consumer;
+mod counts;
 pub mod dead;
 mod error;
 mod gate;
@@ -24,6 +25,7 @@ mod watch;
 
 pub use bus::{Bus, Login, Settings};
 pub use consumer::{Consumer, Verdict};
+pub use counts::Counts;
 pub use error::{Cause, Error};
 pub use head::Head;
 pub use jobs::Jobs;

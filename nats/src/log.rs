@@ -10,6 +10,7 @@ use bytes::Bytes;
 use events::event::Progressed;
 use events::{Event, Job, JobId, Kind, Recorded, Timestamp, subject};
 
+use crate::counts::Counters;
 use crate::stored::{Stored, last, last_of_each, last_of_leader, next_of_leader};
 use crate::topology::{RENDER, RENDER_PROGRESS};
 use crate::{Bus, Cause, Error};
@@ -104,11 +105,14 @@ impl Log {
         let mut headers = self.headers(id, kind.name(), &to);
         headers.insert("Nats-Expected-Last-Subject-Sequence", version.to_string().as_str());
         headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", subject::of_job(id).as_str());
-        match self.bus.put(to, headers, payload(event)).await {
-            Ok(ack) => Ok(Append::Stored(ack.seq)),
-            Err(cause) if is_open(&cause) => self.look_for(id, version, event, cause).await,
-            Err(cause) => Err(Error::Append(id, cause)),
-        }
+        let append = match self.bus.put(to, headers, payload(event)).await {
+            Ok(ack) => Append::Stored(ack.seq),
+            Err(cause) if is_open(&cause) => self.look_for(id, version, event, cause).await?,
+            Err(cause) => return Err(Error::Append(id, cause)),
+        };
+        let counters = &self.bus.counters;
+        Counters::add(if append == Append::Conflict { &counters.conflicts } else { &counters.appends });
+        Ok(append)
     }
 
     /// Loads, decides, appends, until the fact is stored or the decision is to write nothing.

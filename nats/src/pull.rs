@@ -13,6 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use crate::counts::Counters;
 use crate::stored::Stored;
 use crate::unreadable::Rescue;
 use crate::{Bus, Cause, Error};
@@ -157,7 +158,12 @@ impl Puller {
     pub(crate) async fn try_next(&mut self, room: usize) -> Result<Delivery, Error> {
         loop {
             match self.step(room).await {
-                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(Some(delivery)) => {
+                    if delivery.deliveries > 1 {
+                        Counters::add(&self.bus.counters.redeliveries);
+                    }
+                    return Ok(delivery);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.session = None;

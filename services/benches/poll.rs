@@ -139,7 +139,11 @@ async fn serve(tasks: &mut JoinSet<()>, api: Api) -> std::net::SocketAddr {
     let router = api.router(&Gate::open()).route("/bare/{job}", get(bare));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tasks.spawn(kiln::http::serve(listener, kiln::http::finish(router, None), CancellationToken::new()));
+    tasks.spawn(kiln::http::serve(
+        listener,
+        kiln::http::finish(router, None, &kiln::metrics::Metrics::new()),
+        CancellationToken::new(),
+    ));
     address
 }
 

@@ -64,6 +64,11 @@ impl Api {
         Box::pin(self.watch.run(self.log.bus(), self.stop.clone())).await;
     }
 
+    /// What it has heard of the jobs.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Its routes, behind this gate.
     pub fn router(self, gate: &Gate) -> Router {
         route::router(table::routes(), gate).with_state(self)

@@ -12,6 +12,7 @@ use events::Policy;
 use nats::tool;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Metrics;
 use crate::roles;
 use crate::{fence, guard, probe, render};
 
@@ -108,9 +109,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
     match command {
         Command::Api(args) => roles::api(&args, stop).await,
-        Command::Worker(args) => roles::worker(&args, Policy::default(), stop).await,
+        Command::Worker(args) => roles::worker(&args, Policy::default(), Metrics::new(), stop).await,
         Command::Webhook(args) => roles::webhook(&args, stop).await,
-        Command::Projector(args) => roles::projector(&args, stop).await,
+        Command::Projector(args) => roles::projector(&args, Metrics::new(), stop).await,
         Command::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
         Command::Fence(args) => {
             print(&fence::run(&args).await?);

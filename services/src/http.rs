@@ -7,14 +7,14 @@ mod patient;
 pub mod problem;
 pub mod route;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -29,12 +29,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::clock;
+use crate::keys::Scope;
+use crate::metrics::{self, Metrics};
 use code::Code;
 use gate::Gate;
 use pace::Paced;
 use patient::Patient;
 use problem::Problem;
-use route::{Answer, Operation};
+use route::{Answer, Class, Operation};
 
 /// A request's head must be here by then, and an idle connection is closed after it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -54,7 +56,7 @@ pub trait Ready: Clone + Send + Sync + 'static {
 }
 
 /// What [`health`] serves.
-pub fn health_operations() -> [Operation; 2] {
+pub fn health_operations() -> [Operation; 3] {
     let livez = Operation {
         path: "/livez",
         name: "livez",
@@ -70,11 +72,20 @@ pub fn health_operations() -> [Operation; 2] {
         problems: &[Code::NotReady],
         ..Operation::default()
     };
-    [livez, readyz]
+    let metrics = Operation {
+        path: "/metrics",
+        name: "metrics",
+        summary: "What this process has counted",
+        class: Class::Poll,
+        scope: Some(Scope::Admin),
+        answers: vec![Answer::text("OpenMetrics, as Prometheus reads it.", "application/openmetrics-text")],
+        ..Operation::default()
+    };
+    [livez, readyz, metrics]
 }
 
-/// `/livez` and `/readyz`, the same for every role.
-pub fn health<R: Ready>(role: R) -> Router {
+/// `/livez`, `/readyz` and `/metrics`, the same for every role. Where there are keys, the last one asks for one.
+pub fn health<R: Ready>(role: R, gate: &Gate, metrics: Metrics) -> Router {
     let readyz = move || {
         let role = role.clone();
         async move {
@@ -84,13 +95,16 @@ pub fn health<R: Ready>(role: R) -> Router {
             }
         }
     };
-    let [live, ready] = health_operations();
-    route::router(vec![live.by(get(|| async { "alive\n" })), ready.by(get(readyz))], &Gate::open())
+    let count = move || async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()) };
+    let [live, ready, counted] = health_operations();
+    let open = vec![live.by(get(|| async { "alive\n" })), ready.by(get(readyz))];
+    // No flood of requests makes a process look dead.
+    route::router(open, &Gate::open()).merge(route::router(vec![counted.by(get(count))], gate))
 }
 
 /// What every role's routes have in common: a name for each request, problems in one form, a clock on bodies, and a panic
 /// that is one request's alone. `cors` is what browsers are told about other origins.
-pub fn finish(router: Router, cors: Option<CorsLayer>) -> Router {
+pub fn finish(router: Router, cors: Option<CorsLayer>, metrics: &Metrics) -> Router {
     let router = router
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -102,7 +116,7 @@ pub fn finish(router: Router, cors: Option<CorsLayer>) -> Router {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router.layer(middleware::from_fn(name_request))
+    router.layer(middleware::from_fn_with_state(metrics.clone(), name_request))
 }
 
 /// Serves until `stop`, then lets requests in progress finish.
@@ -159,9 +173,13 @@ async fn pace_body(request: Request, next: Next) -> Response {
     response
 }
 
-/// Gives every request a name, which problems repeat and the log can be searched for.
-async fn name_request(request: Request, next: Next) -> Result<Response, Infallible> {
-    let id = clock::new_id().to_string();
-    let response = next.run(request).await;
-    Ok(problem::write_out(response, &id))
+/// Gives every request a name, which problems repeat and the log can be searched for, and counts its answer.
+async fn name_request(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let (id, start) = (clock::new_id().to_string(), Instant::now());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = problem::write_out(next.run(request).await, &id);
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    metrics.answered(&method, route, response.status().as_u16(), start.elapsed());
+    response
 }

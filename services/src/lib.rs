@@ -18,6 +18,7 @@ pub mod film;
 pub mod guard;
 pub mod http;
 pub mod keys;
+pub mod metrics;
 pub mod modal;
 pub mod news;
 pub mod output;

@@ -17,6 +17,7 @@ use crate::fence::{Keeper, Watch, guarded};
 use crate::http::gate::Gate;
 use crate::http::{self, Ready};
 use crate::keys::Keys;
+use crate::metrics::Metrics;
 use crate::webhook::Webhook;
 use crate::worker::Worker;
 use crate::{modal, projector};
@@ -86,18 +87,19 @@ struct Front {
     keys: Keys,
     gate: Gate,
     cors: Option<CorsLayer>,
+    metrics: Metrics,
 }
 
 impl Front {
     fn new(clients: &config::Clients, listen: &Listen, strictness: Strictness) -> anyhow::Result<Self> {
         let keys = clients.keys(listen, strictness)?;
         let gate = Gate::new(keys.clone(), clients.max_uploads);
-        Ok(Self { keys, gate, cors: clients.cors()? })
+        Ok(Self { keys, gate, cors: clients.cors()?, metrics: Metrics::new() })
     }
 
     /// For those that are no clients: containers show capabilities, which the routes themselves ask for.
     fn none() -> Self {
-        Self { keys: Keys::none(), gate: Gate::open(), cors: None }
+        Self { keys: Keys::none(), gate: Gate::open(), cors: None, metrics: Metrics::new() }
     }
 }
 
@@ -109,9 +111,11 @@ async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    let health = http::health(NatsReady(watch.bus().clone()));
-    let serving = http::serve(listener, http::finish(router.merge(health), front.cors), stop.clone());
-    tokio::join!(serving, watch.run(stop.clone()), front.keys.watch(stop));
+    let Front { keys, gate, cors, metrics } = front;
+    metrics.watch(watch.bus());
+    let health = http::health(NatsReady(watch.bus().clone()), &gate, metrics.clone());
+    let serving = http::serve(listener, http::finish(router.merge(health), cors, &metrics), stop.clone());
+    tokio::join!(serving, watch.run(stop.clone()), keys.watch(stop));
     Ok(())
 }
 
@@ -119,15 +123,18 @@ async fn serve(
 async fn serve_health(
     args: config::Health,
     bus: Bus,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()>> {
+    metrics.watch(&bus);
     let listener = match args.health_listen {
         Some(listen) => Some(bind(&Listen { listen }).await?),
         None => None,
     };
     Ok(async move {
         if let Some(listener) = listener {
-            http::serve(listener, http::finish(http::health(NatsReady(bus)), None), stop).await;
+            let health = http::health(NatsReady(bus), &Gate::open(), metrics.clone());
+            http::serve(listener, http::finish(health, None, &metrics), stop).await;
         }
     })
 }
@@ -144,6 +151,7 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let front = Front::new(&args.clients, &args.listen, args.strictness)?;
     let (role, watch) = api_role(&args.nats, &args.bucket, &stop).await?;
+    front.metrics.watch_jobs(role.watch());
     let router = guarded(role.clone().router(&front.gate), watch.bus().clone());
     let listener = bind(&args.listen).await?;
     let serving = async {
@@ -168,23 +176,28 @@ pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Res
 }
 
 /// `kiln worker`
-pub async fn worker(args: &WorkerArgs, policy: Policy, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn worker(
+    args: &WorkerArgs,
+    policy: Policy,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
     let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
     let log = Log::new(connect(&args.nats, "worker").await?);
     let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
-    let health = serve_health(args.health, log.bus().clone(), stop.clone()).await?;
+    let health = serve_health(args.health, log.bus().clone(), metrics, stop.clone()).await?;
     let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
     tokio::join!(worker.run(stop.clone()), health, watch.run(stop));
     Ok(())
 }
 
 /// `kiln projector`
-pub async fn projector(args: &ProjectorArgs, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn projector(args: &ProjectorArgs, metrics: Metrics, stop: CancellationToken) -> anyhow::Result<()> {
     let bucket = Bucket::new(&args.bucket)?;
     let bus = connect(&args.nats, "projector").await?;
     let watch = Watch::start(&bus, &bucket, Keeper::Yes).await;
-    let health = serve_health(args.health, bus.clone(), stop.clone()).await?;
+    let health = serve_health(args.health, bus.clone(), metrics, stop.clone()).await?;
     tokio::join!(projector::run(&bus, stop.clone()), health, watch.run(stop));
     Ok(())
 }
@@ -213,6 +226,9 @@ pub async fn serve_all(
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
     let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());
     let router = router.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
+    let metrics = front.metrics.clone();
+    metrics.watch(webhook_watch.bus());
+    metrics.watch_jobs(api.watch());
     let listener = match listener {
         Some(listener) => listener,
         None => bind(&listen).await?,
@@ -235,9 +251,10 @@ pub async fn serve_all(
         Ok(())
     });
     let token = stop.clone();
-    roles.spawn(async move { worker(&worker_args, policy, token).await });
+    let counted = metrics.clone();
+    roles.spawn(async move { worker(&worker_args, policy, counted, token).await });
     let token = stop.clone();
-    roles.spawn(async move { projector(&projector_args, token).await });
+    roles.spawn(async move { projector(&projector_args, metrics, token).await });
     let mut result = Ok(());
     while let Some(ended) = roles.join_next().await {
         stop.cancel();

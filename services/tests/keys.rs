@@ -14,16 +14,16 @@ use crate::world::TestWorld;
 const NO_JOB: &str = "/api/render/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001";
 
 /// An api that asks for keys.
-struct Api {
-    world: TestWorld,
-    base: String,
+pub(crate) struct Api {
+    pub(crate) world: TestWorld,
+    pub(crate) base: String,
     file: PathBuf,
     log: PathBuf,
     _child: Child,
 }
 
 impl Api {
-    async fn start(more: &[(&str, &str)]) -> (Self, String) {
+    pub(crate) async fn start(more: &[(&str, &str)]) -> (Self, String) {
         let mut world = TestWorld::start().await;
         let file = world.folder.path().join("keys.json");
         let admin = create(&file, &["--label", "admin", "--scopes", "admin"]);

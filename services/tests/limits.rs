@@ -33,7 +33,7 @@ async fn server() -> Server {
     };
     let routes = vec![upload.by(post(read)), json.by(post(async |_: axum::body::Bytes| ())), poll.by(get(async || ()))];
     let gate = Gate::new(Keys::none(), 2);
-    serve(kiln::http::finish(router::<()>(routes, &gate), None)).await
+    serve(kiln::http::finish(router::<()>(routes, &gate), None, &kiln::metrics::Metrics::new())).await
 }
 
 async fn connect(server: &Server, text: &str) -> TcpStream {

@@ -1,4 +1,4 @@
-//! The Modal app's Python: its pinned packages are put into kiln's cache, once.
+//! Python for tests: pinned packages are put into kiln's cache, once.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,19 +16,34 @@ pub(crate) fn app() -> &'static Path {
 
 /// `python3` with the app's packages.
 pub(crate) fn python() -> Command {
-    static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| packages().unwrap_or_else(|problem| panic!("{problem}")));
+    static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| packages(&app().join("requirements.txt")));
+    with(&PACKAGES)
+}
+
+/// `python3` with schemathesis.
+pub(crate) fn schemathesis() -> Command {
+    let requirements = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.txt"));
+    let mut command = with(&packages(requirements));
+    command.args(["-m", "schemathesis.cli"]);
+    command
+}
+
+fn with(packages: &Path) -> Command {
     let mut python = Command::new("python3");
-    python.env("PYTHONPATH", &*PACKAGES).env("PYTHONDONTWRITEBYTECODE", "1");
+    python.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
     python
 }
 
-fn packages() -> Result<PathBuf, String> {
-    let requirements = app().join("requirements.txt");
-    let text = fs::read(&requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
+fn packages(requirements: &Path) -> PathBuf {
+    found(requirements).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn found(requirements: &Path) -> Result<PathBuf, String> {
+    let text = fs::read(requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
     let version = tell(Command::new("python3").args(["-c", "import sys; print(sys.version_info[:2], sys.platform)"]))?;
     let name = events::hex(&Sha256::digest([text, version.into_bytes()].concat()));
     let cache = Search::of_process(&FFMPEG).cache.ok_or("set `KILN_CACHE` to a folder for Python packages")?;
-    put(&requirements, &cache.join(format!("python-{}", &name[..16])))
+    put(requirements, &cache.join(format!("python-{}", &name[..16])))
 }
 
 /// Installs beside and renames, under a lock, so that there is all of it or nothing.
@@ -52,7 +67,7 @@ fn put(requirements: &Path, folder: &Path) -> Result<PathBuf, String> {
 }
 
 fn tell(command: &mut Command) -> Result<String, String> {
-    const HINT: &str = "the Modal app's tests need Python 3.10 or newer with pip, and once a network for its packages";
+    const HINT: &str = "these tests need Python 3.10 or newer with pip, and once a network for its packages";
     let output = command.output().map_err(|error| format!("{HINT}: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

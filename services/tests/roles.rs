@@ -65,6 +65,7 @@ async fn every_role_runs_alone_tells_how_it_is_and_ends_when_asked() {
     for base in &bases {
         wait_for("readiness", async || is_ready(&world.http, base).await.then_some(())).await;
         assert_eq!(status(&world.http, &format!("{base}/livez")).await, Some(200));
+        assert_eq!(status(&world.http, &format!("{base}/metrics")).await, Some(200));
     }
     let audio = world.music(1);
     let job =

@@ -73,7 +73,11 @@ impl Desk {
             let watching = api.clone();
             self.tasks.spawn(async move { watching.listen().await });
         }
-        let url = serve_until(kiln::http::finish(api.router(&Gate::open()), None), stop.clone()).await;
+        let url = serve_until(
+            kiln::http::finish(api.router(&Gate::open()), None, &kiln::metrics::Metrics::new()),
+            stop.clone(),
+        )
+        .await;
         let http = kiln::client::http_client(Duration::from_secs(30));
         let office = Office { url, http, _stop: stop.clone().drop_guard(), stop };
         if watches {

@@ -103,7 +103,7 @@ impl Door {
             let (role, stop) = (role.clone(), self.stop.clone());
             async move { role.listen(&stop).await }
         });
-        let server = serve(kiln::http::finish(role.router(), None)).await;
+        let server = serve(kiln::http::finish(role.router(), None, &kiln::metrics::Metrics::new())).await;
         let url = server.url.clone();
         self.processes.push(server);
         url
