@@ -21,7 +21,7 @@ pub struct Jobs {
 }
 
 /// What the bucket has under a job's key.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Kept {
     /// The revision to replace; 0 if there never was one.
     pub(crate) revision: u64,

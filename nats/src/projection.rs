@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::dead::bury;
+use crate::jobs::Kept;
 use crate::pull::{Delivery, Puller};
 use crate::topology::{PROJECTOR, RENDER, RENDER_PROGRESS};
 use crate::{Bus, Error, Jobs, Log};
@@ -97,7 +98,16 @@ impl Projection {
 
     /// Whether the entry had to be written.
     pub(crate) async fn join(&self, id: JobId, news: &Job) -> Result<bool, Error> {
-        let mut kept = self.jobs.of_replica(id).await?;
+        let kept = self.jobs.of_replica(id).await?;
+        self.join_into(kept, id, news).await
+    }
+
+    /// As [`Projection::join`], where there is probably no entry.
+    pub(crate) async fn create(&self, id: JobId, news: &Job) -> Result<bool, Error> {
+        self.join_into(Kept::default(), id, news).await
+    }
+
+    async fn join_into(&self, mut kept: Kept, id: JobId, news: &Job) -> Result<bool, Error> {
         for _ in 0..MAX_TRIES {
             let known = kept.entry.as_ref().map(|entry| &entry.job);
             let mut job = known.cloned().unwrap_or_default();

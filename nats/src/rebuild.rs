@@ -13,17 +13,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::projection::{Projection, WRITES};
-use crate::pull::{Delivery, Puller};
-use crate::stored::next_of_leader;
-use crate::topology::{RENDER, RENDER_PROGRESS};
+use crate::pull::Delivery;
+use crate::replay::Replay;
+use crate::topology::{KV_JOBS, RENDER, RENDER_PROGRESS};
 use crate::{Bus, Error, Jobs, Log};
 
-/// Messages of which the facts of one job are joined before they are written.
-const WINDOW: usize = 32_768;
-/// Messages that are asked for at once.
-const PULL: usize = 2_048;
 /// A difference counts only if it is still there after this pause: a projector may be about to write.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Jobs that are compared at once.
+const READS: usize = 64;
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +40,16 @@ pub struct Verified {
     pub jobs: u64,
     /// Those whose entry is not the fold of the log.
     pub differences: Vec<Difference>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct State {
+    messages: u64,
 }
 
 /// A job whose entry is not the fold of the log.
@@ -63,34 +72,55 @@ impl fmt::Display for Difference {
 
 /// Joins everything in both streams into the bucket, as of now.
 pub async fn rebuild(bus: &Bus) -> Result<Rebuilt, Error> {
-    let projection = Projection::new(bus);
+    rebuild_telling(bus, &|_, _| ()).await
+}
+
+/// As [`rebuild`]; tells how many messages it has read, and of how many.
+pub async fn rebuild_telling(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Rebuilt, Error> {
+    let (projection, is_empty) = (Projection::new(bus), is_empty(bus).await?);
     let mut rebuilt = Rebuilt::default();
     for stream in [RENDER, RENDER_PROGRESS] {
         let mut replay = Replay::start(bus, stream, "").await?;
-        loop {
-            let window = replay.window().await?;
-            if window.is_empty() {
-                break;
-            }
+        let mut window = replay.window().await?;
+        while !window.is_empty() {
+            let joining = join(&projection, &window, is_empty && stream == RENDER);
+            let (written, next) = tokio::try_join!(joining, replay.window())?;
             rebuilt.messages += window.len() as u64;
-            rebuilt.written += join(&projection, &window).await?;
+            rebuilt.written += written;
+            window = next;
+            tell(rebuilt.messages, rebuilt.messages + window.len() as u64 + replay.pending());
         }
     }
     Ok(rebuilt)
 }
 
-async fn join(projection: &Projection, window: &[Delivery]) -> Result<u64, Error> {
+/// Whether there is nothing in the bucket that would have to be read before it is written.
+async fn is_empty(bus: &Bus) -> Result<bool, Error> {
+    let info: Result<Info, _> = bus.ask(&format!("STREAM.INFO.{KV_JOBS}"), &json!({})).await;
+    info.map(|info| info.state.messages == 0).map_err(|cause| Error::Pull(KV_JOBS.to_owned(), cause))
+}
+
+async fn join(projection: &Projection, window: &[Delivery], is_first: bool) -> Result<u64, Error> {
     let mut news: BTreeMap<JobId, Job> = BTreeMap::new();
     for (id, recorded) in window.iter().filter_map(Delivery::recorded) {
         news.entry(id).or_default().absorb(&recorded);
     }
-    let joining = news.iter().map(|(id, news)| projection.join(*id, news));
+    let joining = news.iter().map(async |(id, news)| {
+        // The job's first facts, and it has no entry.
+        let is_new = is_first && news.requested.is_some();
+        if is_new { projection.create(*id, news).await } else { projection.join(*id, news).await }
+    });
     let written = futures_util::stream::iter(joining).buffer_unordered(WRITES);
     written.try_fold(0, async |count, was_written| Ok(count + u64::from(was_written))).await
 }
 
 /// Compares each job's entry with the fold of the log, progress, stage and what it waits for aside.
 pub async fn verify(bus: &Bus) -> Result<Verified, Error> {
+    verify_telling(bus, &|_, _| ()).await
+}
+
+/// As [`verify`]; tells how many jobs it has compared, and of how many.
+pub async fn verify_telling(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Verified, Error> {
     let (log, jobs) = (Log::new(bus.clone()), Jobs::new(bus.clone()));
     let mut verified = Verified::default();
     let mut replay = Replay::start(bus, RENDER, subject::ALL_REQUESTED).await?;
@@ -99,25 +129,25 @@ pub async fn verify(bus: &Bus) -> Result<Verified, Error> {
         if window.is_empty() {
             return Ok(verified);
         }
-        let ids = window.iter().filter_map(Delivery::recorded).map(|(id, _)| compare(&log, &jobs, id));
-        let mut found = futures_util::stream::iter(ids).buffer_unordered(WRITES);
-        while let Some(difference) = found.next().await {
-            verified.jobs += 1;
-            verified.differences.extend(difference?);
+        let ids: Vec<_> = window.iter().filter_map(Delivery::recorded).map(|(id, _)| id).collect();
+        verified.jobs += ids.len() as u64;
+        let mut differences = compare(&log, &jobs, ids).await?;
+        if !differences.is_empty() {
+            tokio::time::sleep(SECOND_LOOK).await;
+            differences = compare(&log, &jobs, differences.iter().map(|difference| difference.job).collect()).await?;
         }
+        verified.differences.append(&mut differences);
+        tell(verified.jobs, verified.jobs + replay.pending());
     }
 }
 
-async fn compare(log: &Log, jobs: &Jobs, id: JobId) -> Result<Option<Difference>, Error> {
-    let difference = compare_once(log, jobs, id).await?;
-    if difference.is_none() {
-        return Ok(None);
-    }
-    tokio::time::sleep(SECOND_LOOK).await;
-    compare_once(log, jobs, id).await
+async fn compare(log: &Log, jobs: &Jobs, ids: Vec<JobId>) -> Result<Vec<Difference>, Error> {
+    let comparing = ids.into_iter().map(|id| compare_one(log, jobs, id));
+    let found = futures_util::stream::iter(comparing).buffered(READS);
+    found.try_filter_map(async |difference| Ok(difference)).try_collect().await
 }
 
-async fn compare_once(log: &Log, jobs: &Jobs, id: JobId) -> Result<Option<Difference>, Error> {
+async fn compare_one(log: &Log, jobs: &Jobs, id: JobId) -> Result<Option<Difference>, Error> {
     let job = log.load(id).await?;
     if job.requested.is_none() {
         return Ok(None);
@@ -144,83 +174,4 @@ fn comparable(mut entry: Entry) -> Map<String, Value> {
         fields.extend(job.into_iter().map(|(name, value)| (format!("job.{name}"), value)));
     }
     fields
-}
-
-/// A stream from its beginning to what is its end now, read by consumers of its own that leave nothing behind.
-struct Replay {
-    bus: Bus,
-    stream: &'static str,
-    filter: &'static str,
-    puller: Puller,
-    /// Which connection the consumer was made on: what was on its way when that was lost is never sent again.
-    connects: u64,
-    /// The last message read, in the stream and of this consumer.
-    seq: u64,
-    read: u64,
-    pending: u64,
-}
-
-#[derive(Deserialize)]
-struct Created {
-    name: String,
-    num_pending: u64,
-}
-
-impl Replay {
-    async fn start(bus: &Bus, stream: &'static str, filter: &'static str) -> Result<Self, Error> {
-        let (bus, puller) = (bus.clone(), Puller::new(bus, stream, ""));
-        let mut replay = Self { bus, stream, filter, puller, connects: 0, seq: 0, read: 0, pending: 0 };
-        replay.resume().await?;
-        Ok(replay)
-    }
-
-    /// A consumer that begins behind what was read.
-    async fn resume(&mut self) -> Result<(), Error> {
-        let config = json!({
-            "deliver_policy": "by_start_sequence", "opt_start_seq": self.seq + 1, "filter_subject": self.filter,
-            "ack_policy": "none", "replay_policy": "instant", "mem_storage": true, "num_replicas": 1,
-            "inactive_threshold": 60_000_000_000_u64,
-        });
-        let body = json!({"stream_name": self.stream, "config": config});
-        self.connects = self.bus.link().borrow().connects;
-        let created: Result<Created, _> = self.bus.ask(&format!("CONSUMER.CREATE.{}", self.stream), &body).await;
-        let created = created.map_err(|cause| Error::Pull(self.stream.to_owned(), cause))?;
-        self.puller = Puller::new(&self.bus, self.stream, &created.name);
-        (self.read, self.pending) = (0, created.num_pending);
-        Ok(())
-    }
-
-    /// The next messages; none at the end.
-    async fn window(&mut self) -> Result<Vec<Delivery>, Error> {
-        let mut window = Vec::new();
-        while self.pending > 0 && window.len() < WINDOW {
-            window.extend(self.next().await?);
-        }
-        Ok(window)
-    }
-
-    /// The next message, or `None` if there is a reason to look again.
-    async fn next(&mut self) -> Result<Option<Delivery>, Error> {
-        if self.bus.link().borrow().connects != self.connects {
-            return self.go_on().await;
-        }
-        let delivery = self.puller.step(PULL).await?.filter(|delivery| delivery.place == self.read + 1);
-        if let Some(delivery) = &delivery {
-            (self.seq, self.read, self.pending) = (delivery.seq, delivery.place, delivery.pending);
-        }
-        Ok(delivery)
-    }
-
-    /// After a lost connection. If nothing had come, it may be that the next message cannot be read in this way.
-    async fn go_on(&mut self) -> Result<Option<Delivery>, Error> {
-        let mut next = None;
-        if self.read == 0 {
-            let filter = if self.filter.is_empty() { ">" } else { self.filter };
-            let found = next_of_leader(&self.bus, self.stream, self.seq + 1, filter).await;
-            next = found.map_err(|cause| Error::Pull(self.stream.to_owned(), cause))?;
-            self.seq = next.as_ref().map_or(self.seq, |next| next.seq);
-        }
-        self.resume().await?;
-        Ok(next.map(|next| Delivery::of_stored(next, self.stream, String::new())))
-    }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::roles;
-use crate::{fence, guard, probe, render};
+use crate::{fence, guard, probe, rebuild, render};
 
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
@@ -44,6 +44,8 @@ enum Command {
     Serve(roles::ServeArgs),
     /// Make or update streams, consumers and the bucket; nothing is ever deleted
     Provision(roles::ProvisionArgs),
+    /// Make the entries of the KV bucket again from the log, in place, or prove them equal
+    Rebuild(rebuild::Args),
     /// How far the log was written before, and whether the present one is behind that
     Fence(fence::Args),
     /// Make, show and revoke API keys
@@ -96,6 +98,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(render::main(&args, &stop).await);
         }
         Command::Probe { file } => print(&probe::probe(&ffmpeg()?, &file).await?.to_string()),
+        Command::Rebuild(args) => {
+            telemetry::start("warn");
+            let (report, code) = rebuild::run(&args).await?;
+            print(&report);
+            return Ok(code);
+        }
         Command::Keys(args) => print(&keys::run(args)?),
         Command::Guard(_) => {}
         role => {
@@ -123,7 +131,9 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         }
         #[cfg(feature = "dev")]
         Command::Demo(_) | Command::Dev(_) => Ok(()),
-        Command::Render(_) | Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => Ok(()),
+        Command::Rebuild(_) | Command::Render(_) | Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod output;
 pub mod probe;
 pub mod program;
 pub mod projector;
+pub mod rebuild;
 pub mod render;
 pub mod roles;
 pub mod webhook;

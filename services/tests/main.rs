@@ -17,6 +17,7 @@ mod metrics;
 mod modal;
 mod openapi;
 mod python;
+mod rebuild;
 mod render;
 mod replay;
 mod roles;
