@@ -99,7 +99,7 @@ fn paths() -> Vec<Vec<u8>> {
 fn heads() -> Vec<Vec<u8>> {
     let poll = format!("GET /api/render/{JOB}");
     let huge = format!("X-Long: {}\r\n", "x".repeat(70_000));
-    let many: String = (0..150).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let many = (0..150).map(|n| format!("X-{n}: 1")).collect::<Vec<_>>().join("\r\n") + "\r\n";
     let key = format!("Authorization: Bearer {}\r\n", "k".repeat(8000));
     let boundary = format!("Content-Type: multipart/form-data; boundary={}\r\nContent-Length: 2\r\n", "b".repeat(5000));
     let json = "Content-Type: application/json\r\n";
@@ -147,8 +147,8 @@ fn heads() -> Vec<Vec<u8>> {
 
 /// Every object's name in the store.
 fn objects(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or(Vec::new());
-    let names = entries.into_iter().flat_map(|entry| {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.flat_map(|entry| {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
