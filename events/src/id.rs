@@ -48,6 +48,11 @@ impl JobId {
         Self(Uuid::new_v5(&namespace, key.as_bytes()))
     }
 
+    /// Whether it was made from an `Idempotency-Key`, so that a client may ask for it again.
+    pub fn is_derived(&self) -> bool {
+        self.0.get_version_num() == 5
+    }
+
     /// The sixteen bytes.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -3,7 +3,9 @@
 //! | key | written by | holds |
 //! |---|---|---|
 //! | `uploads/{uuid}/audio.{ext}` | a client, with a signed PUT | audio before its job exists |
-//! | `renders/{job}/audio.{ext}` | the api | the job's audio |
+//! | `renders/{job}/audio.{ext}` | the api, or the worker from an address | the job's audio |
+//! | `renders/{job}/audio.url` | the api | nothing: the job's audio is at an address, to be fetched |
+//! | `renders/{job}/expired` | the sweeper | nothing: the job has aged out of the log, and its audio is gone |
 //! | `renders/{job}/output.mp4` | the container of attempt 1 | the video |
 //! | `renders/{job}/output-{n}.mp4` | the container of attempt n > 1 | the video |
 
@@ -28,9 +30,24 @@ pub fn output(job: JobId, attempt: Attempt) -> String {
     }
 }
 
+/// Everything that a job has in the bucket lies in here.
+pub fn folder(job: JobId) -> String {
+    format!("renders/{job}/")
+}
+
+/// Says that the job existed, when the log has forgotten it.
+pub fn expired(job: JobId) -> String {
+    format!("renders/{job}/expired")
+}
+
+/// Stands where the audio will be, if that is still to be fetched: so the bucket knows of the job.
+pub fn awaited_audio(job: JobId) -> String {
+    format!("renders/{job}/audio.url")
+}
+
 /// Whether `key` is a plain path below `renders/{job}/`, the only place where a job's results may lie.
 pub fn belongs_to(key: &str, job: JobId) -> bool {
-    let Some(name) = key.strip_prefix(&format!("renders/{job}/")) else {
+    let Some(name) = key.strip_prefix(&folder(job)) else {
         return false;
     };
     (1..=200).contains(&name.len())
@@ -97,6 +114,16 @@ impl AudioKey {
     /// The part after the last dot.
     pub fn extension(&self) -> &str {
         &self.extension
+    }
+
+    /// Whose it is: a job, or an upload.
+    pub fn owner(&self) -> JobId {
+        self.owner
+    }
+
+    /// Whether this is an upload, whose job may not exist yet.
+    pub fn is_upload(&self) -> bool {
+        matches!(self.folder, Folder::Uploads)
     }
 
     /// Whether this is the audio of exactly this job, rather than an upload's or another job's.

@@ -60,6 +60,9 @@ pub enum Error {
     /// Where the fact belongs lies something else that has no effect, and nothing can ever replace it.
     #[error("job `{0}` holds something unreadable where a fact belongs")]
     Occupied(JobId),
+    /// The log did not tell how full it is.
+    #[error("cannot ask how full the log is")]
+    Room(#[source] Cause),
     /// Messages could not be fetched.
     #[error("cannot pull from `{0}`")]
     Pull(String, #[source] Cause),
@@ -135,6 +138,7 @@ impl Error {
             | Self::Read(_, source)
             | Self::Project(_, source)
             | Self::ReadMany(source)
+            | Self::Room(source)
             | Self::Watch(source) => source.is_transient(),
         }
     }

@@ -92,6 +92,11 @@ impl Delivery {
         Some((job, Recorded { seq: self.seq, time: self.time, event }))
     }
 
+    /// The trace that its writer belongs to, as it stands in the message.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.headers.get("traceparent").map(async_nats::HeaderValue::as_str)
+    }
+
     /// Tells the server. A lost answer means that the message comes again, which is harmless.
     pub(crate) async fn answer(&self, bus: &Bus, kind: AckKind) {
         self.answer_with(bus, kind.into()).await;

@@ -8,6 +8,7 @@ mod history;
 mod list;
 mod openapi;
 mod poll;
+mod retry;
 mod stream;
 mod submit;
 mod table;
@@ -21,10 +22,12 @@ use std::sync::Arc;
 use axum::Router;
 use events::{Command, JobId, Timestamp};
 use nats::{Jobs, Log, Record, Watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::clock;
+use crate::fetch;
 use crate::http::code::Code;
 use crate::http::gate::Gate;
 use crate::http::problem::Problem;
@@ -44,19 +47,44 @@ pub struct Api {
     views: Arc<Views>,
     stop: CancellationToken,
     now: fn() -> Timestamp,
+    space: Arc<submit::Space>,
+    /// Places for long bodies that are read whole, so that they never fill the memory.
+    long_bodies: Arc<Semaphore>,
+    /// What audio may be fetched by its address; none without these.
+    audio_urls: Option<fetch::Rules>,
 }
+
+/// Long JSON bodies that are in memory at once.
+const LONG_BODIES: usize = 4;
 
 impl Api {
     /// The role, ready to serve until `stop`: then it takes no new work.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
-        let (written, watch, views) = (Arc::default(), Watch::default(), Arc::default());
-        Self { log, jobs, bucket, written, watch, views, stop, now: clock::now }
+        Self {
+            log,
+            jobs,
+            bucket,
+            written: Arc::default(),
+            watch: Watch::default(),
+            views: Arc::default(),
+            stop,
+            now: clock::now,
+            space: Arc::default(),
+            long_bodies: Arc::new(Semaphore::new(LONG_BODIES)),
+            audio_urls: None,
+        }
     }
 
     /// With another clock, for those who look at what changes with the day.
     #[must_use]
     pub fn with_clock(self, now: fn() -> Timestamp) -> Self {
         Self { now, ..self }
+    }
+
+    /// The role, with audio by URL where there are rules for it.
+    #[must_use]
+    pub fn with_audio_urls(self, audio_urls: Option<fetch::Rules>) -> Self {
+        Self { audio_urls, ..self }
     }
 
     /// Hears of every change until the stop. Without it, answers are right, but nobody is told of news.

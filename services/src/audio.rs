@@ -1,5 +1,16 @@
 //! What kind of sound a file holds, by its first bytes. Names and `Content-Type` are not believed.
 
+mod intake;
+
+use events::{AudioKey, JobId, key};
+
+use crate::bucket::{self, Bucket};
+
+pub use intake::{Refused, Stored, digest, store};
+
+/// Largest audio, in bytes: 2 GiB.
+pub const MAX_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
 /// A kind of audio file that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -20,29 +31,48 @@ pub fn is_taken(extension: &str) -> bool {
     matches!(extension, "wav" | "flac" | "mp3" | "ogg" | "oga" | "opus" | "m4a" | "mp4" | "aac" | "webm")
 }
 
-const fn kind(extension: &'static str, content_type: &'static str) -> Kind {
-    Kind { extension, content_type }
+/// The audio of a job that was to be fetched, if it is in the bucket.
+pub async fn find(bucket: &Bucket, job: JobId) -> Result<Option<AudioKey>, bucket::Error> {
+    let listed = bucket.folder(&key::folder(job)).await?;
+    let keys = listed.iter().filter_map(|listed| AudioKey::parse(&listed.key).ok());
+    Ok(keys.into_iter().find(|key| is_taken(key.extension())))
+}
+
+/// What a file with this extension is stored as.
+pub fn content_type(extension: &str) -> &'static str {
+    match extension {
+        "wav" => "audio/wav",
+        "flac" => "audio/flac",
+        "mp3" => "audio/mpeg",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "m4a" | "mp4" => "audio/mp4",
+        "aac" => "audio/aac",
+        "webm" => "audio/webm",
+        _ => "application/octet-stream",
+    }
+}
+
+fn kind(extension: &'static str) -> Kind {
+    Kind { extension, content_type: content_type(extension) }
 }
 
 /// The kind of audio that begins like this. The signatures are those of the formats' own specifications.
 pub fn sniff(bytes: &[u8]) -> Option<Kind> {
     Some(match bytes {
-        [b'R', b'I', b'F' | b'6', b'F' | b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => kind("wav", "audio/wav"),
-        [b'f', b'L', b'a', b'C', ..] => kind("flac", "audio/flac"),
-        [b'O', b'g', b'g', b'S', ..] if bytes.windows(8).any(|window| window == b"OpusHead") => {
-            kind("opus", "audio/ogg")
-        }
-        [b'O', b'g', b'g', b'S', ..] => kind("ogg", "audio/ogg"),
-        [b'I', b'D', b'3', ..] => kind("mp3", "audio/mpeg"),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => kind("webm", "audio/webm"),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => kind("m4a", "audio/mp4"),
+        [b'R', b'I', b'F' | b'6', b'F' | b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => kind("wav"),
+        [b'f', b'L', b'a', b'C', ..] => kind("flac"),
+        [b'O', b'g', b'g', b'S', ..] if bytes.windows(8).any(|window| window == b"OpusHead") => kind("opus"),
+        [b'O', b'g', b'g', b'S', ..] => kind("ogg"),
+        [b'I', b'D', b'3', ..] => kind("mp3"),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => kind("webm"),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => kind("m4a"),
         // ADTS: twelve sync bits, layer 0.
-        [0xff, second, ..] if second & 0xf6 == 0xf0 => kind("aac", "audio/aac"),
+        [0xff, second, ..] if second & 0xf6 == 0xf0 => kind("aac"),
         // MPEG audio: eleven sync bits, a layer, a real bit rate and sampling rate.
         [0xff, second, third, ..]
             if second & 0xe0 == 0xe0 && second & 0x06 != 0 && third & 0xf0 != 0xf0 && third & 0x0c != 0x0c =>
         {
-            kind("mp3", "audio/mpeg")
+            kind("mp3")
         }
         _ => return None,
     })

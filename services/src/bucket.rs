@@ -1,5 +1,7 @@
 //! The object store: R2, or anything that speaks S3. Keys are spelled in `events`; here they are only used.
 
+mod copy;
+mod list;
 mod upload;
 mod versioned;
 
@@ -22,6 +24,7 @@ use events::{Secret, Timestamp};
 use futures_util::Stream;
 
 use crate::config;
+pub use list::{Begun, Listed, Page};
 pub use upload::UploadError;
 pub use versioned::Versioned;
 
@@ -53,6 +56,9 @@ pub enum Error {
     /// Copying an object.
     #[error("the store did not copy `{0}`")]
     Copy(String, #[source] Cause),
+    /// Listing objects, or uploads that were never finished.
+    #[error("the store did not list `{0}`")]
+    List(String, #[source] Cause),
     /// Removing an object.
     #[error("the store did not remove `{0}`")]
     Delete(String, #[source] Cause),
@@ -138,15 +144,6 @@ impl Bucket {
         }
     }
 
-    /// The first bytes of an object, at most `count`.
-    pub async fn first_bytes(&self, key: &str, count: u64) -> Result<Bytes, Error> {
-        let range = format!("bytes=0-{}", count.saturating_sub(1));
-        let got = self.client.get_object().bucket(&self.name).key(key).range(range).send().await;
-        let body = got.map_err(|error| Error::Get(key.to_owned(), Cause::of(&error)))?.body;
-        let bytes = body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
-        Ok(bytes.into_bytes())
-    }
-
     /// What an object is and how it begins, in one question; none if it is not there or is empty.
     pub async fn peek(&self, key: &str, count: u64) -> Result<Option<(Object, Bytes)>, Error> {
         let range = format!("bytes=0-{}", count.saturating_sub(1));
@@ -163,13 +160,6 @@ impl Bucket {
         };
         let bytes = got.body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
         Ok(Some((object, bytes.into_bytes())).filter(|(object, _)| object.size_bytes > 0))
-    }
-
-    /// Copies an object within the bucket.
-    pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        let source = format!("{}/{from}", self.name);
-        let copied = self.client.copy_object().bucket(&self.name).copy_source(source).key(to).send().await;
-        copied.map(|_| ()).map_err(|error| Error::Copy(from.to_owned(), Cause::of(&error)))
     }
 
     /// Removes an object; one that is not there is no error.
@@ -222,8 +212,12 @@ impl Bucket {
 
 /// There is no such object, or no first byte of it (416).
 fn has_no_bytes(error: &SdkError<GetObjectError>) -> bool {
-    error.as_service_error().is_some_and(GetObjectError::is_no_such_key)
-        || error.raw_response().is_some_and(|response| response.status().as_u16() == 416)
+    error.as_service_error().is_some_and(GetObjectError::is_no_such_key) || status(error) == Some(416)
+}
+
+/// The HTTP status that the store answered with, if it answered.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
 }
 
 fn presigning(lifetime: Duration) -> PresigningConfig {

@@ -2,6 +2,7 @@
 
 pub mod kiln;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, redirect};
@@ -20,6 +21,18 @@ pub fn http_client(idle: Duration) -> Client {
     builder(idle).build().unwrap_or_else(|_| {
         tracing::warn!("this system has no CA certificates, so that no https server can be trusted: install them");
         builder(idle).tls_certs_only([]).build().expect("without certificates there is nothing left to fail")
+    })
+}
+
+/// A client for one host, which it reaches at these addresses and knows no others; no proxy stands between.
+///
+/// # Panics
+/// Never, as [`http_client`].
+pub fn pinned(idle: Duration, host: &str, addresses: &[SocketAddr]) -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let pinned = || builder(idle).no_proxy().resolve_to_addrs(host, addresses);
+    pinned().build().unwrap_or_else(|_| {
+        pinned().tls_certs_only([]).build().expect("without certificates there is nothing left to fail")
     })
 }
 

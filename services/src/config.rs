@@ -14,6 +14,8 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use crate::keys::Keys;
 
+use crate::fetch::Rules;
+
 /// Where the log is, and who we are there.
 #[derive(Args, Clone, Debug)]
 pub struct Nats {
@@ -121,6 +123,24 @@ pub struct Health {
     /// Address and port for /livez and /readyz; without it nothing listens
     #[arg(long, env = "KILN_HEALTH_LISTEN")]
     pub health_listen: Option<SocketAddr>,
+}
+
+/// Whether audio may be given by its address.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AudioUrls {
+    /// Take audio by URL: the worker fetches it, from public addresses alone
+    #[arg(long, env = "KILN_ALLOW_AUDIO_URL", help_heading = "Audio")]
+    pub allow_audio_url: bool,
+    /// An address that may be fetched from although it is not public
+    #[arg(long, hide = true, requires_all = ["insecure_dev", "allow_audio_url"])]
+    pub insecure_audio_host: Vec<SocketAddr>,
+}
+
+impl AudioUrls {
+    /// The rules, if it is allowed.
+    pub fn rules(&self) -> Option<Rules> {
+        self.allow_audio_url.then(|| Rules { exempt: self.insecure_audio_host.clone(), ..Rules::default() })
+    }
 }
 
 /// How strict the start is.

@@ -14,6 +14,7 @@ pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod fence;
+pub mod fetch;
 pub mod film;
 pub mod guard;
 pub mod http;
@@ -28,6 +29,7 @@ pub mod projector;
 pub mod rebuild;
 pub mod render;
 pub mod roles;
+pub mod trace;
 pub mod webhook;
 pub mod worker;
 

@@ -15,7 +15,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Serialize;
 
 use crate::config::{self, Misconfigured};
-use crate::{client, clock};
+use crate::{client, clock, trace};
 use questions::Questions;
 
 /// Time limit of a request; Modal itself cuts one off after 150 s with a redirect.
@@ -33,6 +33,7 @@ pub struct Client {
     key: events::Secret,
     secret: events::Secret,
     questions: Questions,
+    traceparent: Option<String>,
 }
 
 /// The app did not answer a question. A variant per operation.
@@ -68,7 +69,14 @@ impl Client {
             key: config.modal_key.clone(),
             secret: config.modal_secret.clone(),
             questions: Questions::default(),
+            traceparent: None,
         })
+    }
+
+    /// The same client, asking on behalf of a trace.
+    #[must_use]
+    pub fn traced(&self, traceparent: String) -> Self {
+        Self { traceparent: Some(traceparent), ..self.clone() }
     }
 
     /// Asks the app to take an attempt: one of the five outcomes, never an error.
@@ -105,6 +113,10 @@ impl Client {
             .header("Modal-Secret", self.secret.expose())
             .timeout(TIMEOUT)
             .json(body);
+        let request = match &self.traceparent {
+            Some(traceparent) => request.header(trace::HEADER, traceparent),
+            None => request,
+        };
         match request.send().await {
             Ok(response) => {
                 let (status, later) = (response.status(), retry_after(response.headers()));

@@ -62,12 +62,14 @@ impl Ready for NatsReady {
 async fn api_role(
     nats: &config::Nats,
     bucket: &config::Bucket,
+    audio_urls: &config::AudioUrls,
     stop: &CancellationToken,
 ) -> anyhow::Result<(Api, Watch)> {
     let bucket = Bucket::new(bucket)?;
     let bus = connect(nats, "api").await?;
     let watch = Watch::start(&bus, &bucket, Keeper::No).await;
-    Ok((Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone()), watch))
+    let api = Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket, stop.clone());
+    Ok((api.with_audio_urls(audio_urls.rules()), watch))
 }
 
 /// The webhook, which has yet to listen and to serve, and the watch over its log.
@@ -150,7 +152,7 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 /// `kiln api`
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let front = Front::new(&args.clients, &args.listen, args.strictness)?;
-    let (role, watch) = api_role(&args.nats, &args.bucket, &stop).await?;
+    let (role, watch) = api_role(&args.nats, &args.bucket, &args.audio_urls, &stop).await?;
     front.metrics.watch_jobs(role.watch());
     let router = guarded(role.clone().router(&front.gate), watch.bus().clone());
     let listener = bind(&args.listen).await?;
@@ -188,6 +190,7 @@ pub async fn worker(
     let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
     let health = serve_health(args.health, log.bus().clone(), metrics, stop.clone()).await?;
     let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
+    let worker = worker.with_audio_urls(args.audio_urls.rules());
     tokio::join!(worker.run(stop.clone()), health, watch.run(stop));
     Ok(())
 }
@@ -209,7 +212,7 @@ pub async fn serve_all(
     listener: Option<TcpListener>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let ServeArgs { listen, clients, nats, bucket, modal, public, webhook, strictness } = args.clone();
+    let ServeArgs { listen, clients, nats, bucket, modal, public, webhook, audio_urls, strictness } = args.clone();
     let health = config::Health::default();
     let worker_args = WorkerArgs {
         health,
@@ -218,11 +221,12 @@ pub async fn serve_all(
         modal,
         public,
         webhook: webhook.clone(),
+        audio_urls: audio_urls.clone(),
         strictness,
     };
     let projector_args = ProjectorArgs { health, nats: nats.clone(), bucket: bucket.clone(), strictness };
     let front = Front::new(&clients, &listen, strictness)?;
-    let (api, api_watch) = api_role(&nats, &bucket, &stop).await?;
+    let (api, api_watch) = api_role(&nats, &bucket, &audio_urls, &stop).await?;
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
     let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());
     let router = router.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));

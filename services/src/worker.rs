@@ -7,6 +7,7 @@ mod circuit;
 mod deadly;
 mod dispatch;
 mod hints;
+mod resolve;
 mod shepherd;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use nats::{Consumer, Log};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::{modal, news};
+use crate::{fetch, modal, news, trace};
 use circuit::Circuit;
 use deadly::Panics;
 use hints::Hints;
@@ -40,6 +41,8 @@ pub struct Worker {
     circuit: Arc<Circuit>,
     hints: Arc<Hints>,
     panics: Arc<Panics>,
+    /// What audio may be fetched by its address; none without these.
+    audio_urls: Option<Arc<fetch::Rules>>,
 }
 
 impl Worker {
@@ -62,7 +65,21 @@ impl Worker {
             circuit: Arc::default(),
             hints: Arc::default(),
             panics: Arc::default(),
+            audio_urls: None,
         }
+    }
+
+    /// The role, with audio by URL where there are rules for it.
+    #[must_use]
+    pub fn with_audio_urls(self, audio_urls: Option<fetch::Rules>) -> Self {
+        Self { audio_urls: audio_urls.map(Arc::new), ..self }
+    }
+
+    /// The same role, writing and asking on behalf of the trace that the request belongs to.
+    fn traced(&self, given: Option<&str>) -> Self {
+        let traceparent = trace::continued(given);
+        let log = self.log.traced(Some(traceparent.clone()));
+        Self { log, modal: self.modal.traced(traceparent), ..self.clone() }
     }
 
     /// Runs until `stop`; then every job that is held is handed back at once, so that another worker takes over.

@@ -5,49 +5,12 @@ use std::process::Stdio;
 use events::wire::client::RenderRequest;
 use events::{Code, JobId, Status};
 use kiln::client::kiln::Error;
-use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use crate::support::{kiln, wait_for};
 use crate::world::TestWorld;
-
-#[tokio::test]
-async fn requests_that_do_not_fit_are_refused_by_name() {
-    let world = TestWorld::start().await;
-    let json = "application/json";
-    let form = "multipart/form-data; boundary=b";
-    let part = |name: &str, body: &str| {
-        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{body}\r\n--b--\r\n")
-    };
-    let rows: [(&str, String, u16, &str); 12] = [
-        ("text/plain", "hello".into(), 415, "multipart/form-data"),
-        (json, "{".into(), 400, "JSON"),
-        (json, "{}".into(), 422, "/audio"),
-        (json, r#"{"audio":{"key":"x"},"fsp":60}"#.into(), 400, "fsp"),
-        (json, r#"{"audio":{"key":"../../etc/passwd"}}"#.into(), 422, "/audio/key"),
-        (json, r#"{"audio":{"key":"uploads/0193a5c0-7c1e-7b3a-9d52-1f0c8a7be001/audio.wav"}}"#.into(), 422, "upload"),
-        (json, r#"{"audio":{"data":"bm90IGF1ZGlv"}}"#.into(), 415, "flac"),
-        (json, r#"{"audio":{"url":"http://127.0.0.1/"}}"#.into(), 422, "/audio/url"),
-        (json, r#"{"audio":{"data":"UklGRg=="},"fps":25}"#.into(), 422, "/fps"),
-        (form, part("audio", ""), 422, "/audio"),
-        (form, part("audio", "#EXTM3U\nfile:///etc/passwd\n"), 415, "flac"),
-        (form, part("request", "{}"), 400, "audio"),
-    ];
-    for (content_type, body, status, word) in rows {
-        let request = world.http.post(world.url("/api/render")).header("content-type", content_type);
-        let response = request.body(body.clone()).send().await.expect("it is answered");
-        assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
-        let problem: Value = response.json().await.expect("it is JSON");
-        assert_eq!(problem["status"], status, "{body}: {problem}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(word)), "{body}: {problem}");
-    }
-    let bucket = world.folder.path().join("data/s3/kiln/renders");
-    let objects = std::fs::read_dir(bucket).map_or(0, Iterator::count);
-    assert_eq!(objects, 0, "a refused request left audio behind");
-    world.stop().await;
-}
 
 #[tokio::test]
 async fn a_large_file_that_is_no_audio_is_refused_with_an_answer_and_not_with_a_broken_connection() {

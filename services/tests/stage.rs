@@ -73,11 +73,16 @@ pub(crate) struct Store {
     pub(crate) bucket: Bucket,
     pub(crate) config: kiln::config::Bucket,
     _server: Server,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Store {
     pub(crate) async fn new() -> Self {
+        Self::behind(|store| store).await
+    }
+
+    /// With something in between.
+    pub(crate) async fn behind(wrap: impl FnOnce(axum::Router) -> axum::Router) -> Self {
         let folder = tempdir().expect("a folder");
         let settings = s3::Settings {
             folder: folder.path().to_owned(),
@@ -85,7 +90,7 @@ impl Store {
             access_key: "key".into(),
             secret_key: Secret::new("secret"),
         };
-        let server = serve(s3::router(&settings).expect("a store")).await;
+        let server = serve(wrap(s3::router(&settings).expect("a store"))).await;
         let config = kiln::config::Bucket {
             r2_account_id: None,
             r2_access_key_id: "key".into(),
@@ -94,7 +99,7 @@ impl Store {
             r2_endpoint: Some(server.url.clone()),
         };
         let bucket = Bucket::new(&config).expect("a bucket");
-        Self { bucket, config, _server: server, _folder: folder }
+        Self { bucket, config, _server: server, folder }
     }
 }
 

@@ -108,6 +108,16 @@ pub struct Accepted {
     pub created_at: Timestamp,
 }
 
+/// `200` to a request with `dryRun`: nothing was stored, and nothing will be done.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun {
+    /// The job that this `Idempotency-Key` has given already.
+    pub job_id: Option<JobId>,
+    /// What would be written into the log, with every default in place.
+    pub spec: Spec,
+}
+
 /// `GET /api/render/{job}`: always all fields, `null` where they do not apply.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -177,6 +177,7 @@ fn clients() -> Vec<Schema> {
     let accepted = json!({
         "jobId": JOB, "status": "pending", "statusUrl": format!("/api/render/{JOB}"), "queuePosition": 3, "createdAt": TIME
     });
+    let dry_run = json!({"jobId": null, "spec": {"audio": {"key": format!("renders/{JOB}/audio.flac")}}});
     let history = json!({"events": [{"seq": 7, "time": TIME, "event": "started", "attempt": 1, "data": {"callId": "fc-1", "inputId": "in-1"}}]});
     let upload = json!({
         "key": format!("uploads/{JOB}/audio.flac"), "url": "https://bucket.example.com/audio.flac?signature=0",
@@ -197,6 +198,7 @@ fn clients() -> Vec<Schema> {
             Given,
             vec![accepted],
         ),
+        schema::<client::DryRun>("client/dry-run.json", "What would be done", Given, vec![dry_run]),
         schema::<client::Poll>("client/poll.json", "Where a job stands", Given, vec![poll, failed]),
         schema::<client::History>("client/history.json", "What happened to a job", Given, vec![history]),
         schema::<client::JobList>("client/job-list.json", "A page of jobs", Given, vec![list]),

@@ -2,15 +2,15 @@
 
 use axum::http::Method;
 use axum::routing::{delete, get, post};
-use events::wire::client::{Accepted, History, JobList, Poll, RenderRequest, Upload, UploadRequest};
+use events::wire::client::{Accepted, DryRun, History, JobList, Poll, RenderRequest, Upload, UploadRequest};
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::{Api, cancel, history, list, openapi, poll, submit, uploads};
+use super::{Api, cancel, history, list, openapi, poll, retry, submit, uploads};
 use crate::http::code::Code::{
-    Ended, IdempotencyKeyReused, InvalidRequest, LogUnavailable, NotFound, Stopping, TooLarge, Unavailable, Unknown,
-    UnsupportedMediaType,
+    AudioGone, Conflict, Ended, ExpiredKey, IdempotencyKeyReused, InvalidRequest, LogUnavailable, NotEnded, NotFound,
+    QueueFull, Stopping, TooLarge, Unavailable, Unknown, UnsupportedMediaType,
 };
 use crate::http::route::{Answer, Class, Content, Link, Operation, Parameter, Route};
 use crate::keys::Scope;
@@ -27,6 +27,13 @@ const IDEMPOTENCY_KEY: Parameter = Parameter {
     name: "Idempotency-Key",
     meaning: "The same key and request give the same job, however often they are sent.",
     schema: || json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}),
+};
+
+const DRY_RUN: Parameter = Parameter {
+    place: "query",
+    name: "dryRun",
+    meaning: "Say what would be done, and do nothing.",
+    schema: || json!({"type": "boolean", "default": false}),
 };
 
 const HOW_TO_POLL: &[Parameter] = &[
@@ -96,23 +103,45 @@ fn submitting() -> Vec<Route<Api>> {
         description: "202 means that the audio is in the store and the request in the log: exactly one end will follow.",
         class: Class::Upload,
         scope: Some(Scope::Submit),
-        parameters: &[IDEMPOTENCY_KEY],
+        parameters: &[IDEMPOTENCY_KEY, DRY_RUN],
         body: vec![Content::json::<RenderRequest>(), Content::form::<RenderRequest>()],
-        answers: vec![Answer {
-            headers: &[("Location", "Where to ask how the job stands.")],
-            links: TO_JOB,
-            ..Answer::json::<Accepted>(202, "The job was accepted.")
-        }],
+        answers: submitted(),
         problems: &[
             InvalidRequest,
             UnsupportedMediaType,
             TooLarge,
             IdempotencyKeyReused,
+            ExpiredKey,
+            QueueFull,
             LogUnavailable,
             Stopping,
             Unavailable,
             Unknown,
         ],
+    };
+    let retry = Operation {
+        method: Method::POST,
+        path: "/api/render/{job}/retry",
+        name: "retry",
+        summary: "Ask for the same render again",
+        description: "A new job with the request and the audio of one that has ended.",
+        scope: Some(Scope::Submit),
+        parameters: &[JOB, IDEMPOTENCY_KEY, DRY_RUN],
+        answers: submitted(),
+        problems: &[
+            NotFound,
+            NotEnded,
+            AudioGone,
+            Conflict,
+            IdempotencyKeyReused,
+            ExpiredKey,
+            QueueFull,
+            LogUnavailable,
+            Stopping,
+            Unavailable,
+            Unknown,
+        ],
+        ..Operation::default()
     };
     let upload = Operation {
         method: Method::POST,
@@ -127,7 +156,18 @@ fn submitting() -> Vec<Route<Api>> {
         problems: &[InvalidRequest, TooLarge, Unavailable],
         ..Operation::default()
     };
-    vec![submit.by(post(submit::submit)), upload.by(post(uploads::upload))]
+    vec![submit.by(post(submit::submit)), retry.by(post(retry::retry)), upload.by(post(uploads::upload))]
+}
+
+fn submitted() -> Vec<Answer> {
+    vec![
+        Answer {
+            headers: &[("Location", "Where to ask how the job stands.")],
+            links: TO_JOB,
+            ..Answer::json::<Accepted>(202, "The job was accepted.")
+        },
+        Answer::json::<DryRun>(200, "What would be done; only with `dryRun`."),
+    ]
 }
 
 fn following() -> Vec<Route<Api>> {

@@ -19,7 +19,10 @@ const LIFETIME: Duration = Duration::from_hours(1);
 
 pub(super) async fn upload(State(api): State<Api>, body: Bytes) -> Result<(StatusCode, Json<Upload>), Problem> {
     let request: UploadRequest = submit::read_json(&body)?;
-    if request.size_bytes > submit::MAX_AUDIO {
+    if request.size_bytes == 0 {
+        return Err(Problem::field("/sizeBytes", "must be the length of the file, at least 1"));
+    }
+    if request.size_bytes > audio::MAX_BYTES {
         return Err(Problem::too_large("the audio is longer than 2 GiB"));
     }
     let extension = request.filename.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());

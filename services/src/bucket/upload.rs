@@ -3,13 +3,16 @@
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Bucket, Cause, Error};
+use super::{Bucket, Cause, Error, status};
 
-/// Size of each part of a large upload but the last; R2 wants them all alike.
-const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Size of each part of a large upload but the last: the smallest that S3 takes, and all alike as R2 wants them. Two of
+/// them are in memory at a time, one on its way out and one coming in.
+const PART_BYTES: usize = 5 * 1024 * 1024;
+/// What is longer gets the room of a whole part.
+const SHORT: usize = 256 * 1024;
 
 /// Why an upload ended early.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +20,7 @@ pub enum UploadError<E> {
     /// The bytes stopped coming, or were refused on the way.
     #[error("the upload broke off")]
     Body(E),
-    /// There is an object under the key already, and it stays.
+    /// There is an object under the key already, and it stays. The stream was read to its end.
     #[error("the key is taken")]
     Taken,
     /// The store.
@@ -32,7 +35,7 @@ impl Bucket {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let mut parts = Parts { stream, rest: BytesMut::new() };
+        let mut parts = Parts { stream, rest: Bytes::new() };
         let first = parts.next().await.map_err(UploadError::Body)?;
         if first.len() < PART_BYTES {
             let put =
@@ -40,76 +43,117 @@ impl Bucket {
             let put = put.body(ByteStream::from(first)).send().await;
             return put.map(|_| ()).map_err(|error| refused(key, &error));
         }
-        let upload = self.begin(key, content_type).await?;
-        match self.put_parts(key, &upload, first, &mut parts).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.abort(key, &upload).await;
-                Err(error)
-            }
-        }
+        let upload = Unfinished::begin(self, key, content_type).await?;
+        let done = upload.put_parts(first, &mut parts).await?;
+        upload.complete(done).await
     }
 
-    async fn begin(&self, key: &str, content_type: &str) -> Result<String, Error> {
-        let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).content_type(content_type);
+    async fn is_there(&self, key: &str) -> bool {
+        self.head(key).await.is_ok_and(|object| object.is_some())
+    }
+}
+
+/// An upload in parts. Whoever lets go of it before its end gives it up: also a handler whose client went away, which is
+/// dropped wherever it stands.
+pub(super) struct Unfinished {
+    bucket: Bucket,
+    key: String,
+    pub(super) id: String,
+    is_finished: bool,
+}
+
+impl Unfinished {
+    pub(super) async fn begin(bucket: &Bucket, key: &str, content_type: &str) -> Result<Self, Error> {
+        let begun = bucket.client.create_multipart_upload().bucket(&bucket.name).key(key).content_type(content_type);
         let begun = begun.send().await.map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?;
-        let id = begun.upload_id().map(str::to_owned);
-        id.ok_or_else(|| Error::Put(key.to_owned(), Cause("the store named no upload".into())))
+        let Some(id) = begun.upload_id().map(str::to_owned) else {
+            return Err(Error::Put(key.to_owned(), Cause("the store named no upload".into())));
+        };
+        Ok(Self { bucket: bucket.clone(), key: key.to_owned(), id, is_finished: false })
     }
 
-    async fn put_parts<S, E>(
-        &self,
-        key: &str,
-        upload: &str,
-        first: Bytes,
-        parts: &mut Parts<S>,
-    ) -> Result<(), UploadError<E>>
+    /// There is nothing to give up any more.
+    pub(super) fn finished(mut self) {
+        self.is_finished = true;
+    }
+
+    /// Sends part after part; while one is on its way out, the next one comes in.
+    async fn put_parts<S, E>(&self, first: Bytes, parts: &mut Parts<S>) -> Result<Vec<CompletedPart>, UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let mut done = Vec::new();
         let mut part = first;
         while !part.is_empty() {
-            done.push(self.put_part(key, upload, i32::try_from(done.len() + 1).unwrap_or(i32::MAX), part).await?);
-            part = parts.next().await.map_err(UploadError::Body)?;
+            let number = i32::try_from(done.len() + 1).unwrap_or(i32::MAX);
+            // Both to their end: a part that is still on its way would outlive the upload that is given up.
+            let (sent, next) = tokio::join!(self.put_part(number, part), parts.next());
+            part = next.map_err(UploadError::Body)?;
+            done.push(sent?);
         }
-        let all = CompletedMultipartUpload::builder().set_parts(Some(done)).build();
-        let request = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
-        let completed = request.multipart_upload(all).if_none_match("*").send().await;
-        completed.map(|_| ()).map_err(|error| refused(key, &error))
+        Ok(done)
     }
 
-    async fn put_part(&self, key: &str, upload: &str, number: i32, body: Bytes) -> Result<CompletedPart, Error> {
-        let request = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload).part_number(number);
-        let put = request.body(ByteStream::from(body)).send().await;
-        let put = put.map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))?;
+    async fn put_part(&self, number: i32, body: Bytes) -> Result<CompletedPart, Error> {
+        let request = self.bucket.client.upload_part().bucket(&self.bucket.name).key(&self.key);
+        let put = request.upload_id(&self.id).part_number(number).body(ByteStream::from(body)).send().await;
+        let put = put.map_err(|error| Error::Put(self.key.clone(), Cause::of(&error)))?;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag().map(str::to_owned)).build())
     }
 
-    async fn abort(&self, key: &str, upload: &str) {
-        let request = self.client.abort_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
-        if let Err(error) = request.send().await {
-            let error = Cause::of(&error);
-            tracing::warn!(object.key = key, %error, "an unfinished upload could not be removed; a lifecycle rule should");
+    async fn complete<E>(self, parts: Vec<CompletedPart>) -> Result<(), UploadError<E>> {
+        let all = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let request = self.bucket.client.complete_multipart_upload().bucket(&self.bucket.name).key(&self.key);
+        match request.upload_id(&self.id).multipart_upload(all).if_none_match("*").send().await {
+            Ok(_) => {
+                self.finished();
+                Ok(())
+            }
+            // The answer to a completion may be lost, and the repeat of it is refused: then the object tells.
+            Err(error) if !is_taken(&error) && self.bucket.is_there(&self.key).await => Err(UploadError::Taken),
+            Err(error) => Err(refused(&self.key, &error)),
         }
     }
 }
 
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        let (bucket, key, id) = (self.bucket.clone(), self.key.clone(), self.id.clone());
+        // Nobody waits for it; what is left after a kill is the sweeper's.
+        tokio::spawn(async move {
+            if let Err(error) = bucket.abort(&key, &id).await {
+                tracing::warn!(
+                    object.key = key,
+                    error = crate::chain(&error),
+                    "an unfinished upload is left to the sweeper"
+                );
+            }
+        });
+    }
+}
+
 /// 412 and 409 are the store's ways to say that the key is taken.
+pub(super) fn is_taken<E>(error: &SdkError<E>) -> bool {
+    matches!(status(error), Some(409 | 412))
+}
+
 fn refused<E, B>(key: &str, error: &SdkError<E>) -> UploadError<B>
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    match error.raw_response().map(|response| response.status().as_u16()) {
-        Some(409 | 412) => UploadError::Taken,
-        _ => UploadError::Store(Error::Put(key.to_owned(), Cause::of(error))),
+    if is_taken(error) {
+        return UploadError::Taken;
     }
+    UploadError::Store(Error::Put(key.to_owned(), Cause::of(error)))
 }
 
 /// A stream in pieces of [`PART_BYTES`]; the last one is shorter, and what comes after it is empty.
 struct Parts<S> {
     stream: S,
-    rest: BytesMut,
+    rest: Bytes,
 }
 
 impl<S, E> Parts<S>
@@ -117,13 +161,21 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
     async fn next(&mut self) -> Result<Bytes, E> {
-        while self.rest.len() < PART_BYTES {
-            match self.stream.next().await {
-                Some(chunk) => self.rest.extend_from_slice(&chunk?),
-                None => break,
+        let mut part = Vec::new();
+        while part.len() < PART_BYTES {
+            if self.rest.is_empty() {
+                match self.stream.next().await {
+                    Some(chunk) => self.rest = chunk?,
+                    None => break,
+                }
             }
+            let piece = self.rest.split_to(self.rest.len().min(PART_BYTES - part.len()));
+            if part.len() + piece.len() > SHORT {
+                // Growing by doubling would hold twice as much.
+                part.reserve_exact(PART_BYTES - part.len());
+            }
+            part.extend_from_slice(&piece);
         }
-        let length = self.rest.len().min(PART_BYTES);
-        Ok(self.rest.split_to(length).freeze())
+        Ok(part.into())
     }
 }

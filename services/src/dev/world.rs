@@ -45,6 +45,8 @@ pub struct Options {
     pub faults: Vec<gpu::Chance>,
     /// From what its dice begin.
     pub seed: u64,
+    /// Whether audio may be given by its address.
+    pub audio_urls: config::AudioUrls,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             ffmpeg: tool::FFMPEG.find(report)?,
             faults: Vec::new(),
             seed: 0,
+            audio_urls: config::AudioUrls::default(),
         })
     }
 }
@@ -112,7 +115,7 @@ impl World {
         };
         let mut served = JoinSet::new();
         serve_parts(&mut served, &options, &secrets, ports.s3, ports.gpu, &stop_parts)?;
-        let settings = settings(&addresses, nats.monitor_url(), &secrets);
+        let settings = settings(&addresses, nats.monitor_url(), &secrets, &options.audio_urls);
         let bus = roles::connect(&settings.nats, "operator").await?;
         nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
         let mut roles = JoinSet::new();
@@ -275,7 +278,7 @@ fn gpu_settings(options: &Options, secrets: &Secrets, own_url: String) -> gpu::S
 }
 
 /// The roles' settings: the same that a production start reads from its variables.
-fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets) -> ServeArgs {
+fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets, audio_urls: &config::AudioUrls) -> ServeArgs {
     ServeArgs {
         listen: Listen { listen: SocketAddr::from(([127, 0, 0, 1], 0)) },
         clients: config::Clients::default(),
@@ -302,6 +305,7 @@ fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets) -> Serv
         },
         public: config::Public { public_url: Some(addresses.api.clone()), callback_url: None },
         webhook: config::Webhook { internal_webhook_secret: Secret::new(&*secrets.webhook) },
+        audio_urls: audio_urls.clone(),
         strictness: Strictness { insecure_dev: true },
     }
 }

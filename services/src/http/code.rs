@@ -14,6 +14,9 @@ pub enum Code {
     Timeout,
     Conflict,
     Ended,
+    NotEnded,
+    AudioGone,
+    ExpiredKey,
     ClaimedElsewhere,
     OutputMissing,
     Over,
@@ -29,6 +32,7 @@ pub enum Code {
     Unknown,
     LogUnavailable,
     LogFenced,
+    QueueFull,
     Stopping,
     NotReady,
     TryAgain,
@@ -78,6 +82,11 @@ impl Code {
             Self::Timeout => ("timeout", 408, "The body came too slowly."),
             Self::Conflict => ("conflict", 409, "The job is not in a state that allows this."),
             Self::Ended => ("ended", 409, "The job has ended already; `detail` names its status."),
+            Self::NotEnded => ("not_ended", 409, "The job is still alive; wait for its end, or cancel it."),
+            Self::AudioGone => ("audio_gone", 409, "The job's audio is no longer kept; submit it anew."),
+            Self::ExpiredKey => {
+                ("expired_key", 409, "The Idempotency-Key is of a job that is no longer kept; use a new key.")
+            }
             Self::ClaimedElsewhere => ("claimed_elsewhere", 409, "Another container has this attempt."),
             Self::OutputMissing => ("output_missing", 409, "The video is not in the bucket; upload it again."),
             Self::Over => ("over", 410, "The attempt is over; stop."),
@@ -107,6 +116,9 @@ impl Code {
                 503,
                 "The log is not the one that was written before; nothing was taken; try again later.",
             ),
+            Self::QueueFull => {
+                ("queue_full", 503, "The log is nearly full; jobs that were accepted go on; try again later.")
+            }
             Self::Stopping => ("stopping", 503, "The server is about to stop; nothing was taken; try again."),
             Self::NotReady => ("not_ready", 503, "The role cannot do its work now; `detail` says why."),
             Self::TryAgain => ("try_again", 503, "The callback was not taken; send it again."),

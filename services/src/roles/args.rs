@@ -16,6 +16,8 @@ pub struct ApiArgs {
     #[command(flatten)]
     pub(crate) bucket: config::Bucket,
     #[command(flatten)]
+    pub(crate) audio_urls: config::AudioUrls,
+    #[command(flatten)]
     pub(crate) strictness: Strictness,
 }
 
@@ -50,6 +52,8 @@ pub struct WorkerArgs {
     #[command(flatten)]
     pub(crate) webhook: config::Webhook,
     #[command(flatten)]
+    pub(crate) audio_urls: config::AudioUrls,
+    #[command(flatten)]
     pub(crate) strictness: Strictness,
 }
 
@@ -83,6 +87,8 @@ pub struct ServeArgs {
     pub(crate) public: config::Public,
     #[command(flatten)]
     pub(crate) webhook: config::Webhook,
+    #[command(flatten)]
+    pub(crate) audio_urls: config::AudioUrls,
     #[command(flatten)]
     pub(crate) strictness: Strictness,
 }

@@ -14,8 +14,8 @@ use events::wire::callback::{ClaimAnswer, ClaimBody};
 use events::{Command, Job, Rejection, key, stage};
 
 use super::{Webhook, over, read, refused, unknown};
-use crate::clock;
 use crate::http::problem::Problem;
+use crate::{audio, clock};
 
 /// How long the audio's address lasts.
 const AUDIO_LIFETIME: Duration = Duration::from_hours(1);
@@ -69,8 +69,14 @@ impl Webhook {
     /// Fresh addresses for the attempt's audio and video.
     async fn addresses(&self, grant: &Grant, job: &Job) -> Result<ClaimAnswer, Problem> {
         let spec = job.spec().ok_or_else(|| over("the job's request cannot be read; stop"))?;
-        let Audio::Stored { key: audio, sha256, size_bytes } = &spec.audio else {
-            return Err(over("the job's audio was never stored; stop"));
+        let (audio, sha256, size_bytes) = match &spec.audio {
+            Audio::Stored { key, sha256, size_bytes } => (key.clone(), sha256.clone(), *size_bytes),
+            // The worker fetched it before it dispatched.
+            Audio::Remote { .. } => match audio::find(&self.bucket, grant.job).await {
+                Ok(Some(key)) => (key, None, None),
+                Ok(None) => return Err(over("the job's audio was never stored; stop")),
+                Err(error) => return Err(unknown(grant, &error)),
+            },
         };
         let upload_key = key::output(grant.job, grant.attempt);
         let audio_key = audio.to_string();
@@ -83,8 +89,8 @@ impl Webhook {
             attempt: grant.attempt,
             audio_url,
             audio_ext: audio.extension().to_owned(),
-            audio_sha256: sha256.clone(),
-            audio_size_bytes: *size_bytes,
+            audio_sha256: sha256,
+            audio_size_bytes: size_bytes,
             upload_url,
             upload_headers: BTreeMap::new(),
             upload_key,

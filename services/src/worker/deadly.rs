@@ -50,7 +50,7 @@ impl Worker {
         let Some((id, _)) = delivery.recorded() else {
             return Verdict::Poison("the subject is no job's".into());
         };
-        let worker = self.clone();
+        let worker = self.traced(delivery.traceparent());
         let is_first = delivery.deliveries == 1;
         let shepherd = async move {
             let is_deadly = worker.is_deadly(id, delivery.deliveries).await;

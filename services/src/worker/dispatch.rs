@@ -5,9 +5,8 @@ use std::time::Duration;
 use events::capability::Grant;
 use events::event::Progressed;
 use events::seen::SubmitOutcome;
-use events::spec::Audio;
 use events::wire::dispatch::SubmitBody;
-use events::{Attempt, Code, Failure, Job, JobId, Spec, key, stage};
+use events::{Attempt, Code, Job, JobId, Spec, key, stage};
 
 use super::Worker;
 use crate::{bucket, clock};
@@ -24,16 +23,12 @@ impl Worker {
             return SubmitOutcome::Refused(Code::InvalidRequest.into());
         };
         self.stage(id, n, stage::RESOLVING_AUDIO).await;
-        let Audio::Stored { key: audio, .. } = &spec.audio else {
-            return SubmitOutcome::Refused(Failure::new(Code::AudioUrlRefused, "audio by URL is not allowed here"));
+        let audio = match self.resolve(id, n, &spec.audio).await {
+            Ok(audio) => audio,
+            Err(outcome) => return outcome,
         };
-        match self.bucket.head(&audio.to_string()).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return SubmitOutcome::Refused(Code::AudioMissing.into()),
-            Err(error) => return self.later(id, n, &error),
-        }
         self.stage(id, n, stage::GENERATING_URL).await;
-        let body = match self.body(id, spec, audio, n).await {
+        let body = match self.body(id, spec, &audio, n).await {
             Ok(body) => body,
             Err(error) => return self.later(id, n, &error),
         };
@@ -71,7 +66,7 @@ impl Worker {
     }
 
     /// The store is down or slow: no attempt is spent.
-    fn later(&self, id: JobId, n: Attempt, error: &bucket::Error) -> SubmitOutcome {
+    pub(super) fn later(&self, id: JobId, n: Attempt, error: &bucket::Error) -> SubmitOutcome {
         tracing::warn!(job.id = %id, job.attempt = %n, error = crate::chain(error), "not dispatched yet");
         SubmitOutcome::RetryAfter(clock::now() + self.policy.pause(3))
     }

@@ -1,60 +1,88 @@
-//! Audio on its way into the bucket: sniffed, counted and hashed while it streams.
+//! Audio that comes with the request.
 
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use events::wire::client::RenderRequest;
-use events::{AudioKey, JobId, hex};
+use events::{AudioKey, hex, spec};
 use futures_util::{Stream, StreamExt, stream};
+use multer::{Field, Multipart};
 use sha2::{Digest, Sha256};
 
-use super::{Api, MAX_AUDIO, check, read_json, unavailable};
-use crate::audio::{self, SNIFF_BYTES, TAKEN};
-use crate::bucket::UploadError;
+use super::order::{Audio, Order};
+use super::{check, read_json};
+use crate::api::unavailable;
+use crate::audio::{self, Refused, Stored, TAKEN};
+use crate::bucket::{self, Bucket};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// Largest part `request`.
 const MAX_REQUEST: usize = 128 * 1024;
-
 /// How long a refused client may go on sending.
 const DRAIN: Duration = Duration::from_secs(10);
-
-/// Audio that is in the bucket.
-pub(super) struct Stored {
-    pub(super) key: AudioKey,
-    /// What tells it from other audio: its hash, or the key that the client named.
-    pub(super) source: String,
-    pub(super) sha256: Option<String>,
-    pub(super) size_bytes: u64,
-}
+/// Characters of base64 that are decoded at a time; four of them are three bytes.
+const PIECE: usize = 256 * 1024;
 
 pub(super) fn not_audio() -> Problem {
     Problem::unsupported(format!("this is no audio file that kiln knows; it takes {TAKEN}"))
 }
 
-/// A part `request`, which may be absent, and then the part `audio`.
+pub(super) fn too_long() -> Problem {
+    Problem::too_large("the audio is longer than 2 GiB")
+}
+
+/// A part `request`, which may be absent, and then the part `audio`, and nothing more.
 pub(super) async fn multipart(
-    api: &Api,
-    id: JobId,
+    order: &Order,
     body: &mut BodyDataStream,
     boundary: String,
-) -> Result<(RenderRequest, Stored), Problem> {
-    let mut parts = multer::Multipart::new(body, boundary);
-    let mut request = RenderRequest::default();
-    while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
+) -> Result<(RenderRequest, Audio), Problem> {
+    let mut parts = Multipart::new(body, boundary);
+    let mut request = None;
+    while let Some(part) = next(&mut parts).await? {
         match part.name() {
-            Some("request") => request = read_request(part).await?,
+            Some("request") if request.is_none() => request = Some(read_request(part).await?),
             Some("audio") => {
+                let request = request.unwrap_or_default();
                 check(&request)?;
-                let stream = part.map(|chunk| chunk.map_err(|error| broken(&error)));
-                return Ok((request, store(api, id, Box::pin(stream)).await?));
+                return Ok((request, take(order, Box::pin(last_part(parts, part))).await?));
             }
-            _ => return Err(Problem::bad_request("only the parts `request` and `audio` are known")),
+            _ => return Err(unexpected(&part)),
         }
     }
-    Err(Problem::bad_request("the part `audio` is missing"))
+    Err(Problem::field("/audio", "is missing: the file must be a part `audio`, after the part `request`"))
+}
+
+async fn next<'a>(parts: &mut Multipart<'a>) -> Result<Option<Field<'a>>, Problem> {
+    parts.next_field().await.map_err(|error| broken(&error))
+}
+
+fn unexpected(part: &Field<'_>) -> Problem {
+    let name = events::clean(part.name().unwrap_or_default(), 64);
+    Problem::field(
+        &format!("/{name}"),
+        "is a part too many: there may be one part `request`, and then one part `audio`, the last",
+    )
+}
+
+/// The bytes of a part behind which the form must end: else nothing of it is kept.
+fn last_part<'a>(parts: Multipart<'a>, part: Field<'a>) -> impl Stream<Item = Result<Bytes, Problem>> {
+    stream::try_unfold((parts, Some(part)), async |(mut parts, mut part)| {
+        if let Some(open) = &mut part
+            && let Some(chunk) = open.chunk().await.map_err(|error| broken(&error))?
+        {
+            return Ok(Some((chunk, (parts, part))));
+        }
+        drop(part);
+        match next(&mut parts).await? {
+            None => Ok(None),
+            Some(part) => Err(unexpected(&part)),
+        }
+    })
 }
 
 /// Takes what a refused client still sends, for a while: most clients read the answer only when they have sent all, and
@@ -65,7 +93,7 @@ pub(super) async fn drain(body: &mut BodyDataStream) {
     let _ = tokio::time::timeout(DRAIN, rest).await;
 }
 
-async fn read_request(mut part: multer::Field<'_>) -> Result<RenderRequest, Problem> {
+async fn read_request(mut part: Field<'_>) -> Result<RenderRequest, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error))? {
         if bytes.len() + chunk.len() > MAX_REQUEST {
@@ -84,63 +112,57 @@ fn broken(error: &multer::Error) -> Problem {
     Problem::bad_request(format!("the multipart body broke off or is malformed: {error}"))
 }
 
-/// Audio inside the JSON.
-pub(super) async fn base64(api: &Api, id: JobId, data: &str) -> Result<Stored, Problem> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(data)
-        .map_err(|error| Problem::field("/audio/data", format!("is not base64: {error}")))?;
-    store(api, id, stream::iter([Ok(Bytes::from(bytes))])).await
+/// Audio inside the JSON, decoded piece by piece.
+pub(super) async fn base64(order: &Order, data: String) -> Result<Audio, Problem> {
+    let pieces = data.as_bytes().chunks(PIECE).map(|piece| match STANDARD.decode(piece) {
+        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Err(error) => Err(Problem::field("/audio/data", format!("is not base64: {error}"))),
+    });
+    take(order, stream::iter(pieces)).await
 }
 
-/// Streams audio to its job's place in the bucket. If it is no audio, or too long, nothing stays there.
-async fn store<S>(api: &Api, id: JobId, mut stream: S) -> Result<Stored, Problem>
+/// Streams audio to its job's place in the bucket, or only through the measure where nothing is to be stored.
+async fn take<S>(order: &Order, stream: S) -> Result<Audio, Problem>
 where
     S: Stream<Item = Result<Bytes, Problem>> + Unpin,
 {
-    let mut head = Vec::new();
-    while head.len() < SNIFF_BYTES {
-        match stream.next().await {
-            Some(chunk) => head.extend_from_slice(&chunk?),
-            None => break,
+    let taken = if order.stores() {
+        audio::store(&order.api.bucket, order.id, stream).await
+    } else {
+        audio::digest(order.id, stream).await
+    };
+    let stored = match taken {
+        Ok(stored) => stored,
+        Err(Refused::Taken(stored)) => {
+            is_in_place(&order.api.bucket, &stored).await?;
+            stored
         }
-    }
-    if head.is_empty() {
-        return Err(Problem::field("/audio", "is empty"));
-    }
-    let kind = audio::sniff(&head).ok_or_else(not_audio)?;
-    let key = AudioKey::of_job(id, kind.extension).map_err(|_| Problem::internal())?;
-    let mut hash = Sha256::new();
-    let mut size_bytes = 0;
-    let counted = stream::iter([Ok(Bytes::from(head))]).chain(stream).map(|chunk| {
-        let chunk = chunk?;
-        size_bytes += chunk.len() as u64;
-        if size_bytes > MAX_AUDIO {
-            return Err(Problem::too_large("the audio is longer than 2 GiB"));
-        }
-        hash.update(&chunk);
-        Ok(chunk)
-    });
-    let stored = api.bucket.put_stream(&key.to_string(), kind.content_type, counted).await;
-    let sha256 = hex(&hash.finalize());
-    match stored {
-        Ok(()) => {}
-        Err(UploadError::Taken) => same_as_stored(api, &key, &sha256).await?,
-        Err(UploadError::Body(problem)) => return Err(problem),
-        Err(UploadError::Store(error)) => return Err(unavailable(&error)),
-    }
+        Err(Refused::Empty) => return Err(Problem::field("/audio", "is empty")),
+        Err(Refused::NotAudio) => return Err(not_audio()),
+        Err(Refused::TooLong) => return Err(too_long()),
+        Err(Refused::Body(problem)) => return Err(problem),
+        Err(Refused::Store(error)) => return Err(unavailable(&error)),
+    };
+    let Stored { key, sha256, size_bytes } = stored;
     let source = sha256.clone();
-    Ok(Stored { key, source, sha256: Some(sha256), size_bytes })
+    Ok(Audio { audio: spec::Audio::Stored { key, sha256: Some(sha256), size_bytes: Some(size_bytes) }, source })
 }
 
-/// The same request was here before, or is here at the same time: what it stored must be what this one brings.
-async fn same_as_stored(api: &Api, key: &AudioKey, sha256: &str) -> Result<(), Problem> {
+/// The same request was here before, or is here at the same time, or its first answer was lost: what lies in its place
+/// must be what this one brings.
+async fn is_in_place(bucket: &Bucket, stored: &Stored) -> Result<(), Problem> {
+    if hash(bucket, &stored.key).await? == stored.sha256 { Ok(()) } else { Err(key_reused()) }
+}
+
+/// SHA-256 of an object.
+pub(super) async fn hash(bucket: &Bucket, key: &AudioKey) -> Result<String, Problem> {
+    let failed = |error: bucket::Error| unavailable(&error);
     let (key, mut hash) = (key.to_string(), Sha256::new());
-    let mut chunks = api.bucket.get(&key).await.map_err(|error| unavailable(&error))?;
+    let mut chunks = bucket.get(&key).await.map_err(failed)?;
     while let Some(chunk) = chunks.next().await {
-        hash.update(chunk.map_err(|error| unavailable(&error))?);
+        hash.update(chunk.map_err(failed)?);
     }
-    if hex(&hash.finalize()) == sha256 { Ok(()) } else { Err(key_reused()) }
+    Ok(hex(&hash.finalize()))
 }
 
 /// 422: one `Idempotency-Key` for two requests.

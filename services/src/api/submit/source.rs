@@ -1,0 +1,116 @@
+//! Audio that a JSON request names: its bytes, a key in the bucket, or an address.
+
+use axum::body::Body;
+use events::wire::client::{AudioKind, AudioSource, RenderRequest};
+use events::{AudioKey, spec};
+
+use super::order::{Audio, Order};
+use super::received::{self, key_reused};
+use super::{check, read_json};
+use crate::api::unavailable;
+use crate::audio;
+use crate::http::problem::Problem;
+
+/// Largest JSON request; base64 of about 24 MiB of audio.
+const MAX_JSON: usize = 32 * 1024 * 1024;
+/// From here on few are read at a time.
+const LONG_JSON: u64 = 512 * 1024;
+
+pub(super) async fn json(order: &Order, length: Option<u64>, body: Body) -> Result<(RenderRequest, Audio), Problem> {
+    let is_long = length.is_none_or(|length| length > LONG_JSON);
+    // It holds until the audio is stored.
+    let _place = if is_long { order.api.long_bodies.acquire().await.ok() } else { None };
+    let bytes = axum::body::to_bytes(body, MAX_JSON)
+        .await
+        .map_err(|_| Problem::too_large("the JSON is longer than 32 MiB, or broke off; use multipart/form-data"))?;
+    let mut request: RenderRequest = read_json(&bytes)?;
+    drop(bytes);
+    let source = request.audio.take().ok_or_else(|| Problem::field("/audio", "is missing"))?;
+    check(&request)?;
+    let audio = match checked(source)? {
+        Source::Key(key) => copied(order, &key).await?,
+        Source::Data(data) => received::base64(order, data).await?,
+        Source::Url { url, filename } => remote(order, url, filename).await?,
+    };
+    Ok((request, audio))
+}
+
+enum Source {
+    Key(String),
+    Data(String),
+    Url { url: String, filename: Option<String> },
+}
+
+/// Exactly one source, which `type` must agree with.
+fn checked(source: AudioSource) -> Result<Source, Problem> {
+    let AudioSource { kind, url, data, key, filename } = source;
+    let (found, source) = match (url, data, key) {
+        (Some(url), None, None) => (AudioKind::Url, Source::Url { url, filename }),
+        (None, Some(data), None) => (AudioKind::Base64, Source::Data(data)),
+        (None, None, Some(key)) => (AudioKind::Key, Source::Key(key)),
+        _ => return Err(Problem::field("/audio", "needs exactly one of `key`, `data` and `url`")),
+    };
+    match kind {
+        Some(kind) if kind != found => Err(Problem::field("/audio/type", "is not what the other fields say")),
+        _ => Ok(source),
+    }
+}
+
+/// Audio that is in the bucket already: looked at, and copied to its job's own place.
+async fn copied(order: &Order, key: &str) -> Result<Audio, Problem> {
+    let from = AudioKey::parse(key).map_err(|error| Problem::field("/audio/key", error.to_string()))?;
+    let bucket = &order.api.bucket;
+    let looked = bucket.peek(key, audio::SNIFF_BYTES as u64).await.map_err(|error| unavailable(&error))?;
+    let (object, first) = looked
+        .ok_or_else(|| Problem::field("/audio/key", "there is no such object, or it is empty; upload it first"))?;
+    let size_bytes = object.size_bytes;
+    if size_bytes > audio::MAX_BYTES {
+        return Err(received::too_long());
+    }
+    let kind = audio::sniff(&first).ok_or_else(received::not_audio)?;
+    let to = AudioKey::of_job(order.id, kind.extension).map_err(|_| Problem::internal())?;
+    if order.stores() {
+        copy(order, &from, &to, kind.content_type).await?;
+    }
+    let audio = spec::Audio::Stored { key: to, sha256: None, size_bytes: Some(size_bytes) };
+    Ok(Audio { audio, source: key.to_owned() })
+}
+
+/// A job whose id is its own alone has a place of its own alone. Under an `Idempotency-Key` others may be at the same: of
+/// them one copies, and the others must have meant the same sound.
+pub(in crate::api) async fn copy(
+    order: &Order,
+    from: &AudioKey,
+    to: &AudioKey,
+    content_type: &str,
+) -> Result<(), Problem> {
+    let bucket = &order.api.bucket;
+    if from == to {
+        return Ok(());
+    }
+    if !order.id.is_derived() {
+        return bucket.copy(&from.to_string(), &to.to_string()).await.map_err(|error| unavailable(&error));
+    }
+    let copied = bucket.copy_new(&from.to_string(), &to.to_string(), content_type).await;
+    if copied.map_err(|error| unavailable(&error))?
+        || received::hash(bucket, from).await? == received::hash(bucket, to).await?
+    {
+        return Ok(());
+    }
+    Err(key_reused())
+}
+
+/// Audio at an address: the worker will fetch it. Here only its text is looked at.
+async fn remote(order: &Order, url: String, filename: Option<String>) -> Result<Audio, Problem> {
+    let Some(rules) = &order.api.audio_urls else {
+        return Err(Problem::field("/audio/url", "audio by URL is not allowed here; upload the file"));
+    };
+    let audio = spec::Audio::Remote { url: url.clone(), filename };
+    let errors = spec::Spec::new(audio.clone()).errors();
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    rules.check(&url).map_err(|_| Problem::field("/audio/url", "must be a public http or https address"))?;
+    order.mark_awaited().await?;
+    Ok(Audio { audio, source: url })
+}

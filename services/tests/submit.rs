@@ -1,0 +1,12 @@
+//! Submitting: every request is refused by name or accepted once, whatever breaks on the way.
+
+mod desk;
+mod fields;
+mod full;
+mod keys;
+mod killed;
+mod repeated;
+mod store;
+mod trace;
+mod upload;
+mod wire;
