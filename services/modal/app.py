@@ -27,10 +27,19 @@ KILN = "/usr/local/bin/kiln"  # on the image's PATH
 # Between our own stop of a render and Modal's.
 MARGIN_S = 60
 
+
+def render_seconds(text: str) -> int:
+    """Modal's limit for a render."""
+    seconds = int(text)
+    if not MARGIN_S < seconds <= 86_400:
+        raise ValueError(f"`KILN_MODAL_TIMEOUT_S` must be more than {MARGIN_S} and at most 86400")
+    return seconds
+
+
 repository = Path(__file__).resolve().parent / ".." / ".."
 gpu_kind = os.environ.get("KILN_MODAL_GPU", "L4")
 max_containers = int(os.environ.get("KILN_MODAL_MAX_CONTAINERS", "10"))
-timeout_s = int(os.environ.get("KILN_MODAL_TIMEOUT_S", "21600"))
+timeout_s = render_seconds(os.environ.get("KILN_MODAL_TIMEOUT_S", "21600"))
 secret_names = os.environ.get("KILN_MODAL_SECRETS", "")
 secrets = [modal.Secret.from_name(name.strip()) for name in secret_names.split(",") if name.strip()]
 # Modal refuses a container in which a function has other secrets than where it was deployed.

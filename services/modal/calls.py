@@ -1,7 +1,7 @@
 """One call per attempt, however often and from however many places it is submitted.
 
-The provider starts a call each time it is told to, and has nothing by which a repeat could be known. So a submit first
-writes an entry that only one writer can write, and only that one spawns:
+The provider starts a call each time it is told to, and has nothing by which a repeat could be known. So a submit
+first writes an entry that only one writer can write, and only that one spawns:
 
     {job}:{attempt}#0           {"since": …, "call_id": …}      the first spawner's
     {job}:{attempt}#1           …                               its successor's, if the first did not say its call in time

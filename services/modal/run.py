@@ -13,8 +13,8 @@ Result = dict[str, Any]
 def render(order: Mapping[str, Any], ids: Mapping[str, str], kiln: str, limit_s: float) -> Result:
     """What `kiln render` says at its end; never an error, since the provider could not tell one from a lost container.
 
-    Only what stops the container comes through (`KeyboardInterrupt`, a cancellation): then nothing has been decided, and
-    the provider starts the same input again, or has been told not to.
+    Only what stops the container comes through (`KeyboardInterrupt`, a cancellation): then nothing has been decided,
+    and the provider starts the same input again, or has been told not to.
     """
     try:
         return _run([kiln, "guard", "--", kiln, "render"], _environment(order, ids), limit_s)
@@ -27,7 +27,7 @@ def _run(command: list[str], environment: dict[str, str], limit_s: float) -> Res
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
     )
     assert process.stdin and process.stdout
-    # The guard ends its program, with everything that it started, when this pipe closes; also if this process is killed.
+    # The guard ends its program, with everything that it started, when this pipe closes, or this process is killed.
     pipe, is_late = process.stdin, threading.Event()
 
     def end() -> None:

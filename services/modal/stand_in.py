@@ -1,9 +1,7 @@
-"""Modal on this machine, for tests: enough of its server for `modal deploy`, spawn, get, cancel, dictionaries and containers.
+"""Modal on this machine, for tests: enough of its server to deploy, spawn, get and cancel, for Dicts and containers.
 
 The app is deployed by Modal's own command line; `spawn` and `get` are Modal's own client; a call runs in Modal's own
-container program, as a process. Only the server is ours. By itself, `stand_in.py` also puts the app's web part on a free
-port, behind a check of `Modal-Key` and `Modal-Secret` as Modal's proxy makes it; it prints its address, and ends when
-its standard input does.
+container program, as a process. Only the server is ours.
 """
 
 import asyncio
@@ -24,7 +22,6 @@ from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientBase
 
 HERE = Path(__file__).resolve().parent
-KEY, SECRET = "key", "secret"
 # What Modal gives a container after it told it to end.
 GRACE_S = 30.0
 PREFIXES = {
@@ -285,48 +282,3 @@ def client(url: str) -> dict[str, str]:
         "MODAL_TOKEN_SECRET": "as-none",
         "MODAL_CONFIG_PATH": "/nonexistent/modal.toml",
     }
-
-
-def behind_proxy(app: Any) -> Any:
-    """The check that Modal's proxy makes in front of an endpoint with `requires_proxy_auth`."""
-
-    async def guarded(scope: Any, receive: Any, send: Any) -> None:
-        from starlette.responses import PlainTextResponse
-
-        headers = dict(scope.get("headers", ()))
-        is_allowed = (headers.get(b"modal-key"), headers.get(b"modal-secret")) == (KEY.encode(), SECRET.encode())
-        door = app if scope["type"] != "http" or is_allowed else PlainTextResponse("modal-http: missing credentials", 401)
-        await door(scope, receive, send)
-
-    return guarded
-
-
-async def main() -> None:
-    """Everything, until standard input ends."""
-    import uvicorn
-
-    cloud = Cloud({})
-    async with cloud.listen() as url:
-        await cloud.deploy(url, KILN_BINARY=sys.executable)
-        os.environ.update(client(url))
-        from calls import Calls
-        from cloud import ModalCloud, ModalEntries
-        from web import application
-
-        render = [modal.Function.from_name("kiln", name) for name in ("render_cpu", "render_gpu")]
-        entries = ModalEntries(modal.Dict.from_name("kiln-calls", create_if_missing=True))
-        guarded = behind_proxy(application(Calls(ModalCloud(*render), entries)))
-        server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="warning", lifespan="off"))
-        serving = asyncio.ensure_future(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        print(f"http://127.0.0.1:{port}", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-        server.should_exit = True
-        await serving
-        await cloud.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+import endpoint
 import stand_in
 from test_run import ORDER, program
 
@@ -26,7 +27,8 @@ def deployed() -> Iterator[stand_in.Cloud]:
 
     async def deploy() -> None:
         async with cloud.listen() as url:
-            await cloud.deploy(url, KILN_BINARY=sys.executable, KILN_MODAL_SECRETS="own-keys", KILN_MODAL_TIMEOUT_S="900")
+            variables = {"KILN_MODAL_SECRETS": "own-keys", "KILN_MODAL_TIMEOUT_S": "900"}
+            await cloud.deploy(url, KILN_BINARY=sys.executable, **variables)
 
     asyncio.run(deploy())
     yield cloud
@@ -82,6 +84,15 @@ def test_the_versions_that_are_deployed_are_the_ones_tested() -> None:
     assert f'rust-version = "{app.RUST}"' in (app.repository / "Cargo.toml").read_text()
 
 
+def test_a_time_that_modal_does_not_give_is_refused_before_anything_is_deployed() -> None:
+    import app
+
+    for seconds in ("60", "86401", "-1", "an hour"):
+        with pytest.raises(ValueError):
+            app.render_seconds(seconds)
+    assert app.render_seconds("86400") == 86400
+
+
 def test_modals_two_timeouts_are_not_mixed_up() -> None:
     from modal.exception import FunctionTimeoutError, OutputExpiredError
 
@@ -94,7 +105,7 @@ class Endpoint:
     def __init__(self, folder: Path, script: str) -> None:
         program(folder, script)
         self.process = subprocess.Popen(
-            [sys.executable, stand_in.HERE / "stand_in.py"],
+            [sys.executable, stand_in.HERE / "endpoint.py"],
             env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,7 +121,7 @@ class Endpoint:
         self.process.communicate(timeout=60)
 
     def ask(self, door: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"modal-key": stand_in.KEY, "modal-secret": stand_in.SECRET, "content-type": "application/json"}
+        headers = {"modal-key": endpoint.KEY, "modal-secret": endpoint.SECRET, "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/{door}", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -148,11 +159,11 @@ def test_a_preempted_input_runs_again_under_its_old_names(tmp_path: Path) -> Non
     names = "$KILN_CALL_ID $KILN_INPUT_ID $KILN_TASK_ID"
     script = f"""[ -e {tmp_path}/first ] && {{ echo {names} > {tmp_path}/second; echo '{{"ok": true}}'; exit; }}
 echo $PPID $$ {names} > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/first; exec cat"""
-    with Endpoint(tmp_path, script) as endpoint:
-        call = endpoint.submit()
+    with Endpoint(tmp_path, script) as app:
+        call = app.submit()
         container, kiln, *first = wait_for(lambda: text_of(tmp_path / "first")).split()
         os.kill(int(container), signal.SIGINT)
-        assert endpoint.end_of(call) == {"status": "completed", "result": {"ok": True}, "error": None}
+        assert app.end_of(call) == {"status": "completed", "result": {"ok": True}, "error": None}
         second = (tmp_path / "second").read_text().split()
         assert first[:2] == second[:2] == [call, f"in-{call[3:]}"] and first[2] != second[2]
         assert wait_for(lambda: is_gone(int(kiln)))
@@ -160,19 +171,19 @@ echo $PPID $$ {names} > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/first; exec
 
 def test_a_cancelled_call_is_told_as_cancelled_and_its_program_is_gone(tmp_path: Path) -> None:
     script = f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec cat"
-    with Endpoint(tmp_path, script) as endpoint:
-        call = endpoint.submit()
+    with Endpoint(tmp_path, script) as app:
+        call = app.submit()
         kiln = int(wait_for(lambda: text_of(tmp_path / "pid")))
         cancel = {"job_id": ORDER["job_id"], "attempt": ORDER["attempt"], "call_ids": []}
         for _ in range(2):
-            assert endpoint.ask("cancel", cancel) == {"calls": {call: "cancelled"}}
+            assert app.ask("cancel", cancel) == {"calls": {call: "cancelled"}}
         assert wait_for(lambda: is_gone(kiln))
-        assert endpoint.end_of(call) == {"status": "cancelled", "result": None, "error": None}
+        assert app.end_of(call) == {"status": "cancelled", "result": None, "error": None}
 
 
 def test_a_container_that_dies_is_a_failed_call(tmp_path: Path) -> None:
-    with Endpoint(tmp_path, "kill -9 $PPID") as endpoint:
-        state = endpoint.end_of(endpoint.submit())
+    with Endpoint(tmp_path, "kill -9 $PPID") as app:
+        state = app.end_of(app.submit())
         assert (state["status"], state["result"]) == ("failed", None)
 
 

@@ -39,7 +39,7 @@ def program(folder: Path, script: str) -> str:
 
 def test_everything_secret_goes_into_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
-    script = f"env > {tmp_path}/env; echo $* > {tmp_path}/words; echo noise; echo '{{\"ok\": true, \"videoKey\": \"k\"}}'"
+    script = f"env > {tmp_path}/env; echo $* > {tmp_path}/words; echo noise\necho '{{\"ok\": true, \"videoKey\": \"k\"}}'"
     kiln = program(tmp_path, script)
     assert run.render(ORDER, IDS, kiln, 60) == {"ok": True, "videoKey": "k"}
     assert (tmp_path / "words").read_text() == f"guard -- {kiln} render\n"

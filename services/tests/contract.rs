@@ -145,7 +145,7 @@ async fn of_modal() -> Vec<bool> {
 async fn stand_in(stage: &Stage, renderer: &Path) -> (Child, String) {
     let folder = kiln().parent().expect("a folder").display().to_string();
     let mut command = tokio::process::Command::from(tokio::task::spawn_blocking(python).await.expect("packages"));
-    command.arg(app().join("stand_in.py")).envs([
+    command.arg(app().join("endpoint.py")).envs([
         ("PATH", format!("{folder}:{}", std::env::var("PATH").unwrap_or_default())),
         ("TMPDIR", stage.temporary().display().to_string()),
         ("KILN_FFMPEG", ffmpeg().display().to_string()),
