@@ -85,7 +85,7 @@ impl Stack {
         let webhook = Webhook::new(log.clone(), bucket.clone(), roots());
         let api = Api::new(log.clone(), Jobs::new(bus.clone()), bucket.clone(), stop.clone());
         let router = api.clone().router(&Gate::open()).merge(webhook.clone().router());
-        let url = serve(tasks, kiln::http::finish(router, None)).await;
+        let url = serve(tasks, kiln::http::finish(router, None, &kiln::metrics::Metrics::new())).await;
         tasks.spawn(async move { api.listen().await });
         tasks.spawn({
             let stop = stop.clone();
