@@ -1,4 +1,4 @@
-//! What a long log costs: `cargo bench -p nats`, or with `-- --jobs 1000000`.
+//! What a long log costs: `cargo bench -p nats --bench scale`, or with `-- --jobs 1000000`.
 //!
 //! Load, append, poll and list at 10 000 jobs and at more; then a rebuild beside a bare pipelined put of the same entries.
 //! While the log is filled the server does not sync, and there alone.

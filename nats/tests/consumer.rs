@@ -178,8 +178,11 @@ async fn a_redelivery_of_what_is_held_starts_nothing_and_the_work_goes_on_throug
     world.server.restart().await.expect("back");
     // What `ack_wait` does after 30 s: the message comes again while it is held.
     let bus = wait_for("the server", async || Bus::connect(&world.settings("operator")).await.ok()).await;
-    bus.client().publish("$JS.ACK.RENDER.worker.1.1.1.1.0", "-NAK".into()).await.expect("sent");
-    let again = async || world.consumer(RENDER, WORKER).await.delivered.consumer_sequence > 1;
+    let again = async || {
+        // The consumer may not listen yet.
+        bus.client().publish("$JS.ACK.RENDER.worker.1.1.1.1.0", "-NAK".into()).await.expect("sent");
+        world.consumer(RENDER, WORKER).await.delivered.consumer_sequence > 1
+    };
     wait_for("the redelivery", async || again().await.then_some(())).await;
     request(&Log::new(bus), 2).await;
     let second = running.next().await;
@@ -204,5 +207,32 @@ async fn a_consumer_that_comes_late_or_is_made_anew_is_found() {
     world.stream(RENDER).await.delete_consumer(WORKER).await.expect("deleted");
     nats::topology::provision(&bus, &nats::topology::Tunables::default()).await.expect("provisioned");
     assert_eq!(running.next().await.seq, 1, "a new consumer tells all again");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_held_longer_than_ack_wait_comes_again_and_starts_nothing() {
+    let world = World::provisioned().await;
+    let mut config = world.consumer(RENDER, WORKER).await.config;
+    config.ack_wait = Duration::from_secs(1);
+    let body = serde_json::json!({"stream_name": RENDER, "config": config, "action": "update"}).to_string();
+    let to = format!("$JS.API.CONSUMER.CREATE.{RENDER}.{WORKER}");
+    world.bus("operator").await.client().request(to, body.into()).await.expect("an answer");
+    let id = request(&world.log("api").await, 1).await;
+    let (finish, finished) = tokio::sync::watch::channel(false);
+    let mut running = Running::start(&world.bus("worker").await, move |_| {
+        let mut finished = finished.clone();
+        async move {
+            finished.wait_for(|finished| *finished).await.expect("the test tells");
+            Verdict::Done
+        }
+    });
+    assert_eq!(running.next().await.recorded().expect("a job's").0, id);
+    let again = async || (world.consumer(RENDER, WORKER).await.delivered.consumer_sequence > 2).then_some(());
+    wait_for("two redeliveries", again).await;
+
+    finish.send(true).expect("it waits");
+    wait_for("the acknowledgement", async || (pending(&world).await == (0, 0)).then_some(())).await;
+    assert!(running.seen.try_recv().is_err(), "it was started once");
     running.stop().await;
 }
