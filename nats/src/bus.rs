@@ -1,28 +1,28 @@
 //! The connection, and the two ways of asking: a request to the API, and a message for a stream.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{
-    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr,
-};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Request, ServerAddr};
 use bytes::Bytes;
-use events::Secret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::counts::{Counters, Counts};
 use crate::gate::Gate;
+use crate::leaderless::Leaderless;
+use crate::login::{addresses, refused};
 use crate::topology::RENDER;
 use crate::unreadable::Unreadable;
-use crate::{Cause, Error};
+use crate::{Cause, Error, Login, Settings};
 
 /// How long the first connection may take, over all servers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long one server may take, so that a frozen one leaves time for the others.
+const SERVER_LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer may take. A leader's election takes longer than this; whoever asks tries again.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// How long a request waits for a lost connection before it fails with nothing sent.
@@ -31,50 +31,6 @@ const LINK_LIMIT: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// The longest pause between two tries to connect again.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
-
-/// Where the servers are, and who we are.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `NATS_URL`: one server or several, by comma.
-    pub servers: String,
-    /// The role: names the connection, the inboxes (`_INBOX.{role}.…`) and the source of events.
-    pub role: String,
-    /// How to log in.
-    pub login: Login,
-    /// `NATS_CA`: a file of certificates to trust; with it the connection must be encrypted.
-    pub ca: Option<PathBuf>,
-}
-
-impl Settings {
-    /// Without a login and without certificates.
-    pub fn new(servers: impl Into<String>, role: impl Into<String>) -> Self {
-        Self { servers: servers.into(), role: role.into(), login: Login::None, ca: None }
-    }
-}
-
-/// What the server is shown.
-#[derive(Debug, Clone)]
-pub enum Login {
-    /// Nothing.
-    None,
-    /// `NATS_CREDS`: a file with a token and a seed.
-    Credentials(PathBuf),
-    /// `NATS_NKEY`: a seed.
-    Nkey(Secret),
-    /// `NATS_USER` and `NATS_PASSWORD`.
-    Password(String, Secret),
-}
-
-impl Login {
-    fn variables(&self) -> &'static str {
-        match self {
-            Self::None => "set `NATS_CREDS`, `NATS_NKEY` or `NATS_USER`",
-            Self::Credentials(_) => "`NATS_CREDS`",
-            Self::Nkey(_) => "`NATS_NKEY`",
-            Self::Password(..) => "`NATS_USER`, `NATS_PASSWORD`",
-        }
-    }
-}
 
 /// A connection that mends itself. Clones share it.
 #[derive(Clone)]
@@ -85,6 +41,7 @@ pub struct Bus {
     pub(crate) gate: Arc<Gate>,
     unreadable: Arc<Unreadable>,
     pub(crate) counters: Arc<Counters>,
+    leaderless: Arc<Leaderless>,
 }
 
 /// What is known of the connection.
@@ -145,6 +102,7 @@ impl Bus {
             gate: Arc::default(),
             counters: Arc::default(),
             unreadable: Arc::default(),
+            leaderless: Arc::default(),
         };
         bus.wait_for_link().await.map_err(failed)?;
         Ok(bus)
@@ -241,6 +199,16 @@ impl Bus {
     }
 
     async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
+        let result = self.request_once(to, headers, body).await;
+        if self.leaderless.note(result.as_ref().err()) {
+            tracing::warn!("the NATS server answers, but no leader does; another server is tried");
+            // It fails only when the client has ended.
+            let _ = self.client.force_reconnect().await;
+        }
+        result
+    }
+
+    async fn request_once<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
         let answer = self.answer(to, headers, body).await?;
         let refusal: Refusal = serde_json::from_slice(&answer.payload).map_err(Cause::Answer)?;
         if let Some(ApiError { code, err_code, description }) = refusal.error {
@@ -255,7 +223,7 @@ async fn options(settings: &Settings, link: watch::Sender<Link>) -> std::io::Res
     let options = ConnectOptions::new()
         .name(format!("kiln {}", settings.role))
         .custom_inbox_prefix(format!("_INBOX.{}", settings.role))
-        .connection_timeout(CONNECT_LIMIT)
+        .connection_timeout(SERVER_LIMIT)
         .request_timeout(Some(ANSWER_LIMIT))
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|tries| RECONNECT_DELAY.min(Duration::from_millis(50 * tries as u64)))
@@ -285,37 +253,4 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
         Event::SlowConsumer(_) => tracing::warn!("a subscription lost messages: it was read too slowly"),
         Event::LameDuckMode | Event::Draining => tracing::info!(%event, "the NATS connection changes"),
     }
-}
-
-/// The server's no, or what stands before it, by what has to be changed.
-fn refused(settings: &Settings, address: String, error: ConnectError) -> Error {
-    let (kind, is_untrusted) = (error.kind(), is_untrusted(&error));
-    let source = Cause::client(error);
-    match kind {
-        _ if is_untrusted => Error::Trust { address, source },
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            Error::Login { address, variables: settings.login.variables(), source }
-        }
-        ConnectErrorKind::Tls => Error::Trust { address, source },
-        ConnectErrorKind::ServerParse
-        | ConnectErrorKind::Dns
-        | ConnectErrorKind::TimedOut
-        | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => Error::Connect { address, source },
-    }
-}
-
-/// A handshake that fails is an error of the socket for the client library, with data that it does not like.
-fn is_untrusted(error: &ConnectError) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    source.is_some_and(|source| source.kind() == std::io::ErrorKind::InvalidData)
-}
-
-/// Host and port of each server, without what a URL may hide.
-fn addresses(servers: &str) -> String {
-    let plain = |url: &str| match url.trim().parse::<ServerAddr>() {
-        Ok(server) => format!("{}:{}", server.host(), server.port()),
-        Err(_) => "an address that is no URL".to_owned(),
-    };
-    servers.split(',').map(plain).collect::<Vec<_>>().join(", ")
 }

@@ -122,10 +122,17 @@ impl Log {
         mut decide: impl FnMut(&Job) -> Result<Event, R>,
     ) -> Result<Outcome<R>, Error> {
         let mut job = self.load(id).await?;
+        let mut is_current = false;
         for _ in 0..MAX_DECISIONS {
             let event = match decide(&job) {
                 Ok(event) => event,
-                Err(rejection) => return Ok(Outcome::Rejected { job, rejection }),
+                Err(rejection) if is_current => return Ok(Outcome::Rejected { job, rejection }),
+                // The replica that answered may lag; what it does not know may make the decision another one.
+                Err(_) => {
+                    self.join_leader(id, &mut job).await?;
+                    is_current = true;
+                    continue;
+                }
             };
             match self.append(id, job.seq, &event).await? {
                 Append::Stored(seq) => return Ok(Outcome::Appended { job, seq }),
@@ -159,17 +166,22 @@ impl Log {
         }
     }
 
-    /// Joins what the leader has beyond the job's version.
+    /// Joins what the leader has beyond the job's version; if that is nothing, looks a little later.
     async fn catch_up(&self, id: JobId, job: &mut Job) -> Result<(), Error> {
         let known = job.seq;
-        while let Some(stored) = self.next(id, job.seq + 1).await? {
-            let Some((_, recorded)) = stored.recorded() else { break };
-            job.absorb(&recorded);
-        }
+        self.join_leader(id, job).await?;
         if job.seq == known {
             // Another writer's fact is on its way, or the oldest facts have aged out.
             tokio::time::sleep(CATCH_UP_PAUSE).await;
             *job = self.load(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn join_leader(&self, id: JobId, job: &mut Job) -> Result<(), Error> {
+        while let Some(stored) = self.next(id, job.seq + 1).await? {
+            let Some((_, recorded)) = stored.recorded() else { break };
+            job.absorb(&recorded);
         }
         Ok(())
     }
@@ -182,9 +194,8 @@ impl Log {
     /// The subject belongs to this fact alone: what lies there tells what happened.
     async fn look_for(&self, id: JobId, version: u64, event: &Event, cause: Cause) -> Result<Append, Error> {
         let to = subject::of(id, event.kind().expect("it was published"));
-        let Ok(found) = last_of_leader(&self.bus, RENDER, &to).await else {
-            return Err(Error::Append(id, cause));
-        };
+        // Without an answer nobody knows, whatever the first one was.
+        let found = last_of_leader(&self.bus, RENDER, &to).await.map_err(|unknown| Error::Append(id, unknown))?;
         match (found, cause) {
             (Some(found), _) if found.recorded().is_some_and(|(_, recorded)| recorded.event == *event) => {
                 Ok(Append::Stored(found.seq))

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
 
+mod cluster;
 mod consumer;
 mod fence;
 mod log;

@@ -17,7 +17,7 @@ mod recipes;
 const USERS: [&str; 7] = ["api", "worker", "webhook", "projector", "serve", "operator", "publisher"];
 
 /// A subject, and who may publish to it.
-const PUBLISH: [(&str, &str); 53] = [
+const PUBLISH: [(&str, &str); 54] = [
     ("render.{id}.requested", "api serve operator publisher"),
     ("render.{id}.dispatched.1", "worker serve"),
     ("render.{id}.started.1", "webhook serve"),
@@ -42,6 +42,7 @@ const PUBLISH: [(&str, &str); 53] = [
     ("$JS.API.STREAM.MSG.GET.KV_JOBS", "api projector serve operator"),
     ("$JS.API.DIRECT.GET.KV_JOBS", "api projector serve operator"),
     ("$JS.API.DIRECT.GET.KV_JOBS.$KV.JOBS.{id}", "api projector serve operator"),
+    ("$JS.API.DIRECT.GET.RENDER_PROGRESS.render.{id}.progressed", "api worker webhook serve operator"),
     ("$JS.API.DIRECT.GET.RENDER_DEAD", "operator"),
     ("$JS.API.STREAM.NAMES", "operator"),
     ("$JS.API.STREAM.CREATE.RENDER", "operator"),

@@ -94,3 +94,19 @@ async fn an_absent_server_is_an_error_that_names_its_address_and_no_password() {
     assert!(matches!(error, Error::Connect { .. }) && error.is_transient());
     assert_eq!(error.to_string(), format!("cannot connect to NATS at `{address}` (`NATS_URL`)"));
 }
+
+#[tokio::test]
+async fn what_was_made_for_one_server_says_what_to_do_before_anything_is_changed() {
+    let world = World::provisioned().await;
+    let bus = world.bus("operator").await;
+    let three = Tunables { replicas: Some(3), ..Tunables::default() };
+
+    let error = topology::provision(&bus, &three).await.expect_err("it is kept as only one server keeps it");
+    let wanted = "cannot replicate stream `RENDER_PROGRESS`: it was made for one server; delete it and provision again";
+    assert_eq!((error.to_string().as_str(), error.is_transient()), (wanted, false));
+    assert_eq!(topology::drift(&bus).await.expect("readable"), []);
+
+    jetstream::new(bus.client().clone()).delete_stream(topology::RENDER_PROGRESS).await.expect("deleted");
+    let error = topology::provision(&bus, &three).await.expect_err("there is one server only");
+    assert!(matches!(error, Error::Provision { source: nats::Cause::Refused { .. }, .. }), "{error:?}");
+}

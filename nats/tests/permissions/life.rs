@@ -102,7 +102,9 @@ async fn the_roles_get_along_with_what_they_may() {
     webhook.report(id, Progressed::new(Attempt::FIRST, 42)).await;
     entry(&jobs, id, |entry| entry.progress == 42).await;
     assert_eq!(api.load_whole(id, 3).await.expect("readable").percent(), 42);
-    assert_eq!(webhook.last_report(id).await.expect("readable"), Some(Progressed::new(Attempt::FIRST, 42)));
+    for log in [&api, &webhook, &worker] {
+        assert_eq!(log.last_report(id).await.expect("readable"), Some(Progressed::new(Attempt::FIRST, 42)));
+    }
     api.append(id, 3, &cancelled("enough")).await.expect("stored");
     entry(&jobs, id, |entry| entry.status == Status::Cancelled).await;
     api.append(wrong, 0, &requested()).await.expect("stored");

@@ -82,7 +82,7 @@ impl Worker {
         if deliveries < MAX_DELIVERIES {
             return false;
         }
-        let Ok(job) = self.log.load(id).await else { return false };
+        let Ok(job) = self.log.load_at_least(id, 1).await else { return false };
         let step = next_step(&job, &Seen::new(id, false), clock::now(), &self.policy);
         let is_dispatch = matches!(step, Step::Dispatch(_));
         is_dispatch
@@ -96,7 +96,7 @@ impl Worker {
     /// Ends the job with as little as possible: stops whatever may run of it, and says so.
     async fn give_up(&self, id: JobId) -> Verdict {
         tracing::error!(job.id = %id, "this job kills whoever works at it; it is ended");
-        let Ok(job) = self.log.load(id).await else { return Verdict::Later(self.policy.repeat) };
+        let Ok(job) = self.log.load_at_least(id, 1).await else { return Verdict::Later(self.policy.repeat) };
         for n in attempts(&job) {
             if self.modal.cancel(id, n, job.calls(n)).await.is_err() {
                 return Verdict::Later(self.policy.repeat);

@@ -20,7 +20,8 @@ impl Worker {
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
             self.log.bus().writable().await;
-            let job = match self.log.load(id).await {
+            // A replica that does not know the job yet must not end it.
+            let job = match self.log.load_at_least(id, 1).await {
                 Ok(job) => job,
                 Err(error) => {
                     tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not tell of the job");
