@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use events::{JobId, Timestamp};
+use nats::Jobs;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Office, assert_not_older, cancelled, job_id, life, requested, time};
@@ -114,7 +115,12 @@ async fn what_a_client_saw_is_never_taken_back_though_the_bucket_lags_or_is_gone
         wait_for("the report", async || (other.poll(id, &[]).await.body["progress"] == 80).then_some(())).await;
     }
     let seen = api.wait_for(id, |body| body["waitingFor"] == "render" && body["progress"] == 80).await;
+    let lagging = job_id(2);
+    desk.live(lagging, &[requested()]).await;
+    wait_for("the entry", async || Jobs::new(desk.bus.clone()).get(lagging).await.ok()?).await;
     drop(projector);
+    let end = other.cancel(lagging).await;
+    assert_eq!(api.poll_after(lagging, &end.etag).await.status, 304, "the entry lags, and the log does not");
 
     // Without a bucket the report of 80 is known to nobody but the client.
     desk.lose_bucket().await;
