@@ -60,8 +60,8 @@ pub enum Error {
     /// Where the fact belongs lies something else that has no effect, and nothing can ever replace it.
     #[error("job `{0}` holds something unreadable where a fact belongs")]
     Occupied(JobId),
-    /// The log did not tell how full it is.
-    #[error("cannot ask how full the log is")]
+    /// The log did not tell how full it is, or what was asked for.
+    #[error("cannot look at the log as a whole")]
     Room(#[source] Cause),
     /// Messages could not be fetched.
     #[error("cannot pull from `{0}`")]

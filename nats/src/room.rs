@@ -1,10 +1,15 @@
-//! How full the log is. Accepting stops before appending does, so that jobs that were accepted can still end.
+//! The log as a whole: what was asked for, and how full it is. Accepting stops before appending does, so that jobs that were accepted can still end.
 
+use events::{JobId, Recorded, subject};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::stored::{Stored, next};
 use crate::topology::RENDER;
 use crate::{Error, Log};
+
+/// Requests that are read at once.
+const BATCH: u32 = 256;
 
 /// The log's size, as its leader tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,12 @@ impl Room {
 }
 
 impl Log {
+    /// The next requests behind this sequence, a few hundred at most; none at the end.
+    pub async fn requests(&self, after: u64) -> Result<Vec<(JobId, Recorded)>, Error> {
+        let found = next(self.bus(), RENDER, after + 1, subject::ALL_REQUESTED, BATCH).await;
+        Ok(found.map_err(Error::Room)?.iter().filter_map(Stored::recorded).collect())
+    }
+
     /// Asks the leader.
     pub async fn room(&self) -> Result<Room, Error> {
         let info: Result<Info, _> = self.bus().ask(&format!("STREAM.INFO.{RENDER}"), &json!({})).await;

@@ -49,7 +49,7 @@ impl Stored {
 /// loses the connection, because one message cannot be read so, from the leader.
 pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stored>, Cause> {
     if !filters.iter().any(|filter| bus.unreadable().contains(filter)) {
-        let answer = answers(bus, stream, filters).await;
+        let answer = answers(bus, stream, json!({"multi_last": filters})).await;
         if !matches!(answer, Err(Cause::Lost)) {
             return answer;
         }
@@ -62,14 +62,13 @@ pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) ->
     Ok(found)
 }
 
-async fn answers(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stored>, Cause> {
+async fn answers(bus: &Bus, stream: &str, body: Value) -> Result<Vec<Stored>, Cause> {
     bus.wait_for_link().await?;
     let reading = bus.unless_lost(async {
         let inbox = bus.client().new_inbox();
         let mut answers = bus.client().subscribe(inbox.clone()).await.map_err(Cause::client)?;
-        let body = json!({"multi_last": filters}).to_string();
         let to = format!("$JS.API.DIRECT.GET.{stream}");
-        bus.client().publish_with_reply(to, inbox, body.into()).await.map_err(Cause::client)?;
+        bus.client().publish_with_reply(to, inbox, body.to_string().into()).await.map_err(Cause::client)?;
         let mut found = Vec::new();
         while let Some(answer) = answers.next().await {
             let (status, description) = (answer.status, answer.description.clone());
@@ -83,6 +82,11 @@ async fn answers(bus: &Bus, stream: &str, filters: &[String]) -> Result<Vec<Stor
         Err(Cause::Disconnected)
     });
     tokio::time::timeout(ANSWER_LIMIT, reading).await.map_err(|_| Cause::Timeout)?
+}
+
+/// The next messages from a sequence on below a filter, at most so many, from whichever replica answers.
+pub(crate) async fn next(bus: &Bus, stream: &str, seq: u64, filter: &str, batch: u32) -> Result<Vec<Stored>, Cause> {
+    answers(bus, stream, json!({"seq": seq, "batch": batch, "next_by_subj": filter})).await
 }
 
 /// The newest message on one subject, from whichever replica answers. If that loses the connection, from the leader.

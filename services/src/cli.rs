@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::roles;
-use crate::{fence, guard, probe, rebuild, render};
+use crate::{fence, guard, probe, rebuild, render, sweeper};
 
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
@@ -48,6 +48,8 @@ enum Command {
     Rebuild(rebuild::Args),
     /// How far the log was written before, and whether the present one is behind that
     Fence(fence::Args),
+    /// Remove from the store what nobody will ask for again; the worker does it once an hour
+    Sweep(sweeper::Args),
     /// Make, show and revoke API keys
     Keys(keys::Args),
     /// The program in the GPU container: claim, download, render, upload, report
@@ -123,6 +125,10 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         Command::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
         Command::Fence(args) => {
             print(&fence::run(&args).await?);
+            Ok(())
+        }
+        Command::Sweep(args) => {
+            print(&sweeper::run(&args).await?);
             Ok(())
         }
         Command::Provision(args) => {

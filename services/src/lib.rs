@@ -29,6 +29,7 @@ pub mod projector;
 pub mod rebuild;
 pub mod render;
 pub mod roles;
+pub mod sweeper;
 pub mod trace;
 pub mod webhook;
 pub mod worker;

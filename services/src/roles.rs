@@ -18,6 +18,7 @@ use crate::http::gate::Gate;
 use crate::http::{self, Ready};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::sweeper::{self, Sweeper};
 use crate::webhook::Webhook;
 use crate::worker::Worker;
 use crate::{modal, projector};
@@ -189,9 +190,10 @@ pub async fn worker(
     let log = Log::new(connect(&args.nats, "worker").await?);
     let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
     let health = serve_health(args.health, log.bus().clone(), metrics, stop.clone()).await?;
+    let sweeper = Sweeper::new(log.clone(), bucket.clone(), sweeper::AGE, false);
     let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
     let worker = worker.with_audio_urls(args.audio_urls.rules());
-    tokio::join!(worker.run(stop.clone()), health, watch.run(stop));
+    tokio::join!(worker.run(stop.clone()), sweeper.run(stop.clone()), health, watch.run(stop));
     Ok(())
 }
 

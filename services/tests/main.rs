@@ -19,6 +19,7 @@ mod modal;
 mod openapi;
 mod python;
 mod rebuild;
+mod recipes;
 mod render;
 mod replay;
 mod roles;

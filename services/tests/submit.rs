@@ -7,6 +7,7 @@ mod keys;
 mod killed;
 mod repeated;
 mod store;
+mod sweep;
 mod trace;
 mod upload;
 mod wire;

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     LoseAnswer,
     /// It breaks off in the middle of its answer.
     Reset,
+    /// It says this.
+    Say(String),
     /// It does it, and answers only when it is told to. The first is told when it was done.
     Hold(Arc<Notify>, Arc<Notify>),
 }
@@ -202,6 +204,7 @@ async fn fault(faults: Faults, request: Request, next: Next) -> Response {
     };
     match found.map(|(_, fault)| fault) {
         None => next.run(request).await,
+        Some(Fault::Say(answer)) => answer.into_response(),
         Some(Fault::Fail) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(Fault::LoseAnswer) => {
             next.run(request).await;
