@@ -67,6 +67,7 @@ enum Command {
 /// Runs what the arguments say; an error is one sentence on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    crate::http::allow_many_connections();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("no threads could be started")),

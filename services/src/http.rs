@@ -22,6 +22,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(25);
 /// Connections that are open at once.
 const MAX_CONNECTIONS: usize = 4096;
+/// Files that are open at once, at most: a connection, and what an upload needs beside it.
+const ENOUGH_FILES: u64 = 4 * MAX_CONNECTIONS as u64;
 /// Largest head: request line and headers.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -117,6 +120,16 @@ pub fn finish(router: Router, cors: Option<CorsLayer>, metrics: &Metrics) -> Rou
         None => router,
     };
     router.layer(middleware::from_fn_with_state(metrics.clone(), name_request))
+}
+
+/// Lets this process open enough files, as far as it may: each connection is one, and many systems give 1024 unasked.
+pub fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let enough = limit.maximum.unwrap_or(ENOUGH_FILES).min(ENOUGH_FILES);
+    if limit.current.is_some_and(|current| current < enough) {
+        // Without it, connections beyond the limit wait to be accepted.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(enough), ..limit });
+    }
 }
 
 /// Serves until `stop`, then lets requests in progress finish.
