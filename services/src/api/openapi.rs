@@ -149,13 +149,18 @@ impl Schemas {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    json!({
+    let mut value = json!({
         "in": parameter.place,
         "name": parameter.name,
         "description": parameter.meaning,
         "required": parameter.place == "path",
         "schema": (parameter.schema)(),
-    })
+    });
+    if parameter.place == "query" {
+        // An empty one counts as absent.
+        value["allowEmptyValue"] = true.into();
+    }
+    value
 }
 
 fn headers(own: &[(&str, &str)]) -> Value {
