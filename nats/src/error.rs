@@ -81,6 +81,9 @@ pub enum Error {
     /// The bucket could not be watched.
     #[error("cannot watch the entries")]
     Watch(#[source] Cause),
+    /// The streams of a bench could not be made, looked at or written.
+    #[error("cannot measure the server")]
+    Bench(#[source] Cause),
 }
 
 /// Why an operation did not work.
@@ -139,6 +142,7 @@ impl Error {
             | Self::Project(_, source)
             | Self::ReadMany(source)
             | Self::Room(source)
+            | Self::Bench(source)
             | Self::Watch(source) => source.is_transient(),
         }
     }

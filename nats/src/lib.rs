@@ -2,6 +2,7 @@
 //!
 //! This crate must not know HTTP, S3 or Modal: it moves facts, and `events` says what they mean.
 
+pub mod bench;
 mod bus;
 mod consumer;
 mod counts;

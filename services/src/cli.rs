@@ -32,6 +32,9 @@ enum Command {
     /// A whole world on this machine, staying up: NATS, an S3 server, a GPU stand-in and every role
     #[cfg(feature = "dev")]
     Dev(crate::dev::Args),
+    /// Measure a whole world on this machine, with a GPU provider that renders nothing and ends at once
+    #[cfg(feature = "dev")]
+    Bench(crate::dev::bench::Args),
     /// The role that clients speak to: submit, poll, cancel
     Api(roles::ApiArgs),
     /// The role that dispatches renders and watches them to their end
@@ -96,6 +99,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             telemetry::start("warn,kiln=info,nats=info");
             crate::dev::run(&args, stop).await?;
         }
+        #[cfg(feature = "dev")]
+        Command::Bench(args) => {
+            telemetry::start("error");
+            crate::dev::bench::run(&args, stop).await?;
+        }
         Command::Render(args) => {
             telemetry::start("info,async_nats=warn");
             return Ok(render::main(&args, &stop).await);
@@ -137,7 +145,7 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
             Ok(())
         }
         #[cfg(feature = "dev")]
-        Command::Demo(_) | Command::Dev(_) => Ok(()),
+        Command::Demo(_) | Command::Dev(_) | Command::Bench(_) => Ok(()),
         Command::Rebuild(_) | Command::Render(_) | Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => {
             Ok(())
         }

@@ -1,5 +1,6 @@
 //! The embedded world of `kiln dev`, `kiln demo` and the tests: NATS, an S3 server, a GPU stand-in, and every role.
 
+pub mod bench;
 pub mod demo;
 pub mod gpu;
 pub mod music;

@@ -1,6 +1,7 @@
 //! kiln from outside: the real binary, a real nats-server, a real S3 server, a real render; on free ports, in parallel.
 
 mod bad_input;
+mod bench;
 mod contract;
 mod demo;
 mod faults;

@@ -2,6 +2,7 @@
 
 mod folder;
 mod ports;
+mod settings;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -9,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use axum::Router;
 use events::{Policy, Secret};
 use nats::server::Server;
+use nats::topology::Tunables;
 use nats::{Bus, tool};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -18,11 +21,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{gpu, s3};
-use crate::config::{self, Listen, Strictness};
-use crate::roles::{self, ServeArgs};
-use crate::{client, http};
+use crate::{client, config, http, roles};
 use folder::{Secrets, lock, secrets};
 use ports::{Ports, url};
+use settings::{gpu_settings, settings};
 
 const BUCKET: &str = "kiln";
 const ACCESS_KEY: &str = "kiln-dev";
@@ -47,6 +49,12 @@ pub struct Options {
     pub seed: u64,
     /// Whether audio may be given by its address.
     pub audio_urls: config::AudioUrls,
+    /// How many clients the api serves at once, and which.
+    pub clients: config::Clients,
+    /// How many renders may be in flight.
+    pub tunables: Tunables,
+    /// A GPU provider in the place of the stand-in.
+    pub provider: Option<Router>,
 }
 
 impl Options {
@@ -61,6 +69,9 @@ impl Options {
             faults: Vec::new(),
             seed: 0,
             audio_urls: config::AudioUrls::default(),
+            clients: config::Clients::default(),
+            tunables: Tunables::default(),
+            provider: None,
         })
     }
 }
@@ -115,9 +126,9 @@ impl World {
         };
         let mut served = JoinSet::new();
         serve_parts(&mut served, &options, &secrets, ports.s3, ports.gpu, &stop_parts)?;
-        let settings = settings(&addresses, nats.monitor_url(), &secrets, &options.audio_urls);
+        let settings = settings(&addresses, nats.monitor_url(), &secrets, &options);
         let bus = roles::connect(&settings.nats, "operator").await?;
-        nats::topology::provision(&bus, &nats::topology::Tunables::default()).await?;
+        nats::topology::provision(&bus, &options.tunables).await?;
         let mut roles = JoinSet::new();
         let (listener, token) = (ports.api, stop_roles.clone());
         roles.spawn(async move { roles::serve_all(&settings, policy(), Some(listener), token).await });
@@ -247,65 +258,32 @@ fn serve_parts(
         http::serve(s3, store, token).await;
         anyhow::Ok(())
     });
-    let executor =
-        gpu::Executor::open(gpu_settings(options, secrets, url(&gpu)?)).context("the GPU stand-in did not start")?;
-    let (router, token) = (executor.router(), stop.clone());
-    parts.spawn(async move {
-        http::serve(gpu, router, token).await;
-        anyhow::Ok(())
-    });
+    serve_provider(parts, options, secrets, gpu, stop)
+}
+
+fn serve_provider(
+    parts: &mut JoinSet<anyhow::Result<()>>,
+    options: &Options,
+    secrets: &Secrets,
+    listener: TcpListener,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let router = if let Some(router) = options.provider.clone() {
+        router
+    } else {
+        let settings = gpu_settings(options, secrets, url(&listener)?);
+        let executor = gpu::Executor::open(settings).context("the GPU stand-in did not start")?;
+        let (router, token) = (executor.router(), stop.clone());
+        parts.spawn(async move {
+            executor.run(&token).await;
+            anyhow::Ok(())
+        });
+        router
+    };
     let token = stop.clone();
     parts.spawn(async move {
-        executor.run(&token).await;
+        http::serve(listener, router, token).await;
         anyhow::Ok(())
     });
     Ok(())
-}
-
-fn gpu_settings(options: &Options, secrets: &Secrets, own_url: String) -> gpu::Settings {
-    gpu::Settings {
-        folder: options.data.join("gpu"),
-        kiln: options.kiln.clone(),
-        ffmpeg: Some(options.ffmpeg.clone()),
-        parallel: 2,
-        key: "kiln-dev".into(),
-        secret: Secret::new(&*secrets.modal),
-        variables: std::collections::BTreeMap::new(),
-        own_url,
-        faults: options.faults.clone(),
-        seed: options.seed,
-    }
-}
-
-/// The roles' settings: the same that a production start reads from its variables.
-fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secrets, audio_urls: &config::AudioUrls) -> ServeArgs {
-    ServeArgs {
-        listen: Listen { listen: SocketAddr::from(([127, 0, 0, 1], 0)) },
-        clients: config::Clients::default(),
-        nats: config::Nats {
-            nats_url: addresses.nats.clone(),
-            nats_creds: None,
-            nats_nkey: None,
-            nats_user: None,
-            nats_password: None,
-            nats_ca: None,
-            nats_monitor_url: Some(monitor_url.to_owned()),
-        },
-        bucket: config::Bucket {
-            r2_account_id: None,
-            r2_access_key_id: ACCESS_KEY.into(),
-            r2_secret_access_key: Secret::new(&*secrets.s3),
-            r2_bucket_name: BUCKET.into(),
-            r2_endpoint: Some(addresses.s3.clone()),
-        },
-        modal: config::Modal {
-            modal_endpoint_url: addresses.modal.clone(),
-            modal_key: Secret::new("kiln-dev"),
-            modal_secret: Secret::new(&*secrets.modal),
-        },
-        public: config::Public { public_url: Some(addresses.api.clone()), callback_url: None },
-        webhook: config::Webhook { internal_webhook_secret: Secret::new(&*secrets.webhook) },
-        audio_urls: audio_urls.clone(),
-        strictness: Strictness { insecure_dev: true },
-    }
 }
