@@ -159,6 +159,11 @@ impl Bus {
         self.request(format!("$JS.API.{what}"), HeaderMap::new(), body.into()).await
     }
 
+    /// A request without a body, to whatever serves this subject.
+    pub(crate) async fn request_plain<T: DeserializeOwned>(&self, subject: &str) -> Result<T, Cause> {
+        self.request(subject.to_owned(), HeaderMap::new(), Bytes::new()).await
+    }
+
     /// A message for the stream that holds this subject, if the gate lets it pass.
     pub(crate) async fn put(&self, subject: String, headers: HeaderMap, payload: Bytes) -> Result<PubAck, Cause> {
         self.wait_for_link().await?;

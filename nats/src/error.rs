@@ -42,6 +42,9 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// The server did not tell of itself, of us or of its limits.
+    #[error("NATS does not tell how it is set up")]
+    Inspect(#[source] Cause),
     /// The log did not tell where it begins and ends.
     #[error("cannot look at the log")]
     Head(#[source] Cause),
@@ -133,6 +136,7 @@ impl Error {
             Self::Full | Self::Occupied(_) | Self::Login { .. } | Self::Trust { .. } | Self::MadeForOne(_) => false,
             Self::Connect { source, .. }
             | Self::Provision { source, .. }
+            | Self::Inspect(source)
             | Self::Head(source)
             | Self::Load(_, source)
             | Self::Append(_, source)

@@ -10,6 +10,7 @@ pub mod dead;
 mod error;
 mod gate;
 mod head;
+pub mod inspect;
 mod jobs;
 mod leaderless;
 mod log;

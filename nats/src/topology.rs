@@ -69,6 +69,30 @@ pub struct Change {
     pub fields: Vec<Field>,
 }
 
+/// Settings of the log that its promises stand on: with another value facts can be lost, replaced or erased.
+const VITAL: [&str; 12] = [
+    "retention",
+    "storage",
+    "max_msgs",
+    "max_msgs_per_subject",
+    "discard",
+    "discard_new_per_subject",
+    "deny_delete",
+    "deny_purge",
+    "allow_rollup_hdrs",
+    "allow_msg_ttl",
+    "allow_msg_schedules",
+    "subject_delete_marker_ttl",
+];
+
+impl Change {
+    /// Whether the log's promises stand on a setting that differs.
+    pub fn is_dangerous(&self) -> bool {
+        let is_log = self.object.parent.is_none() && self.object.name == RENDER;
+        self.exists && is_log && self.fields.iter().any(|field| VITAL.contains(&field.name.as_str()))
+    }
+}
+
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {

@@ -12,12 +12,13 @@ use crate::{World, job_id, requested};
 
 mod life;
 mod recipes;
+mod rights;
 
 /// Everybody whom `auth.conf` knows.
 const USERS: [&str; 7] = ["api", "worker", "webhook", "projector", "serve", "operator", "publisher"];
 
 /// A subject, and who may publish to it.
-const PUBLISH: [(&str, &str); 54] = [
+const PUBLISH: [(&str, &str); 55] = [
     ("render.{id}.requested", "api serve operator publisher"),
     ("render.{id}.dispatched.1", "worker serve"),
     ("render.{id}.started.1", "webhook serve"),
@@ -71,6 +72,7 @@ const PUBLISH: [(&str, &str); 54] = [
     ("$JS.ACK.RENDER.worker.1.1.1.1.0", "worker serve operator"),
     ("$JS.ACK.RENDER.projector.1.1.1.1.0", "projector serve operator"),
     ("$JS.API.ACCOUNT.PURGE.KILN", ""),
+    ("$SYS.REQ.USER.INFO", "api worker webhook projector serve operator"),
     ("$SYS.REQ.SERVER.PING", ""),
 ];
 

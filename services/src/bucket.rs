@@ -2,6 +2,7 @@
 
 mod copy;
 mod list;
+mod rules;
 mod upload;
 mod versioned;
 
@@ -25,6 +26,7 @@ use futures_util::Stream;
 
 use crate::config;
 pub use list::{Begun, Listed, Page};
+pub use rules::Expiry;
 pub use upload::UploadError;
 pub use versioned::Versioned;
 
@@ -62,6 +64,9 @@ pub enum Error {
     /// Removing an object.
     #[error("the store did not remove `{0}`")]
     Delete(String, #[source] Cause),
+    /// Asking for the bucket's own rules.
+    #[error("the store does not tell the rules of the bucket `{0}`")]
+    Rules(String, #[source] Cause),
     /// Signing an address, which happens here and asks nobody.
     #[error("no address could be signed for `{0}`")]
     Sign(String, #[source] Cause),

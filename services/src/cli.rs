@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::roles;
-use crate::{fence, guard, probe, rebuild, render, sweeper};
+use crate::{doctor, fence, guard, probe, rebuild, render, sweeper};
 
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
@@ -49,6 +49,8 @@ enum Command {
     Provision(roles::ProvisionArgs),
     /// Make the entries of the KV bucket again from the log, in place, or prove them equal
     Rebuild(rebuild::Args),
+    /// Check everything that kiln stands on, one line each, with what to do where something is wrong
+    Doctor(doctor::Args),
     /// How far the log was written before, and whether the present one is behind that
     Fence(fence::Args),
     /// Remove from the store what nobody will ask for again; the worker does it once an hour
@@ -117,6 +119,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Keys(args) => print(&keys::run(args)?),
         Command::Guard(_) => {}
+        Command::Doctor(args) => {
+            telemetry::start("error");
+            let (text, is_well) = doctor::report(&Box::pin(doctor::examine(&args)).await, args.json);
+            print(&text);
+            return Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         role => {
             telemetry::start("info,async_nats=warn");
             run_role(role, stop).await?;
@@ -146,9 +154,8 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         }
         #[cfg(feature = "dev")]
         Command::Demo(_) | Command::Dev(_) | Command::Bench(_) => Ok(()),
-        Command::Rebuild(_) | Command::Render(_) | Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => {
-            Ok(())
-        }
+        Command::Rebuild(_) | Command::Doctor(_) | Command::Render(_) => Ok(()),
+        Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod doctor;
 pub mod fence;
 pub mod fetch;
 pub mod film;

@@ -47,6 +47,17 @@ pub enum Error {
     Cancel,
 }
 
+/// What the app's answer to an idle question says of our settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// It answers as the contract says.
+    Fine,
+    /// Nobody is there, or nothing comes back in time.
+    Silent,
+    /// It answers with this status, or with 200 and something else than the contract says.
+    Strange(StatusCode),
+}
+
 /// An answer as it came, or why none did.
 enum Reply {
     /// Nothing arrived there.
@@ -103,6 +114,18 @@ impl Client {
             return Err(Error::Cancel);
         }
         Ok(answer)
+    }
+
+    /// Asks about a call that nobody has: that costs nothing, and shows whether address and keys are right.
+    pub async fn check(&self) -> Check {
+        let asked = StatusBody { call_ids: vec!["fc-doctor".to_owned()] };
+        match self.post("status", &asked).await {
+            Reply::Unsent | Reply::Lost => Check::Silent,
+            Reply::Answered { status, body, .. } => match serde_json::from_slice::<StatusAnswer>(&body) {
+                Ok(_) if status.is_success() => Check::Fine,
+                _ => Check::Strange(status),
+            },
+        }
     }
 
     async fn post<T: Serialize>(&self, door: &str, body: &T) -> Reply {

@@ -1,6 +1,8 @@
 //! How each role is started: its settings, its connections, its listener. The caller owns the socket and the stop.
 
 mod args;
+mod provision;
+mod ready;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,15 +16,17 @@ use crate::api::Api;
 use crate::bucket::Bucket;
 use crate::config::{self, Listen, Strictness};
 use crate::fence::{Keeper, Watch, guarded};
+use crate::http;
 use crate::http::gate::Gate;
-use crate::http::{self, Ready};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::sweeper::{self, Sweeper};
 use crate::webhook::Webhook;
 use crate::worker::Worker;
-use crate::{modal, projector};
-pub use args::{ApiArgs, ProjectorArgs, ProvisionArgs, ServeArgs, WebhookArgs, WorkerArgs};
+use crate::{doctor, modal, projector};
+pub use args::{ApiArgs, ProjectorArgs, ServeArgs, WebhookArgs, WorkerArgs};
+pub use provision::{ProvisionArgs, provision};
+use ready::NatsReady;
 
 /// Connects to NATS under a role's name.
 pub async fn connect(config: &config::Nats, role: &str) -> Result<Bus, nats::Error> {
@@ -37,26 +41,6 @@ pub async fn connect(config: &config::Nats, role: &str) -> Result<Bus, nats::Err
     };
     let settings = Settings { login, ca: config.nats_ca.clone(), ..Settings::new(&config.nats_url, role) };
     Bus::connect(&settings).await
-}
-
-/// A readiness that asks for the connection and the topology.
-#[derive(Clone)]
-struct NatsReady(Bus);
-
-impl Ready for NatsReady {
-    async fn ready(&self) -> Result<(), String> {
-        if !self.0.is_connected() {
-            return Err("NATS cannot be reached".into());
-        }
-        if let Some(reason) = self.0.refusal() {
-            return Err(reason.to_string());
-        }
-        match nats::topology::drift(&self.0).await {
-            Ok(changes) if changes.is_empty() => Ok(()),
-            Ok(changes) => Err(format!("{}; run `kiln provision`", changes[0])),
-            Err(error) => Err(format!("NATS does not tell its topology: {}", crate::chain(&error))),
-        }
-    }
 }
 
 /// The api, which has yet to listen and to serve, and the watch over its log.
@@ -154,6 +138,7 @@ pub async fn bind(args: &Listen) -> anyhow::Result<TcpListener> {
 pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let front = Front::new(&args.clients, &args.listen, args.strictness)?;
     let (role, watch) = api_role(&args.nats, &args.bucket, &args.audio_urls, &stop).await?;
+    doctor::before_start(&args.nats, watch.bus(), args.strictness).await?;
     front.metrics.watch_jobs(role.watch());
     let router = guarded(role.clone().router(&front.gate), watch.bus().clone());
     let listener = bind(&args.listen).await?;
@@ -168,6 +153,7 @@ pub async fn api(args: &ApiArgs, stop: CancellationToken) -> anyhow::Result<()> 
 /// `kiln webhook`
 pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let (role, watch) = webhook_role(&args.nats, &args.bucket, &args.webhook).await?;
+    doctor::before_start(&args.nats, watch.bus(), args.strictness).await?;
     let router = guarded(role.clone().router(), watch.bus().clone());
     let listener = bind(&args.listen).await?;
     let serving = async {
@@ -178,6 +164,34 @@ pub async fn webhook(args: &WebhookArgs, stop: CancellationToken) -> anyhow::Res
     tokio::join!(serving, role.listen(&stop)).0
 }
 
+/// A worker that has yet to run, and what it looks at beside its work.
+struct WorkerRole {
+    worker: Worker,
+    watch: Watch,
+    sweeper: Sweeper,
+    modal: modal::Client,
+    callback_url: String,
+}
+
+impl WorkerRole {
+    async fn new(args: &WorkerArgs, policy: Policy) -> anyhow::Result<Self> {
+        let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
+        let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
+        let log = Log::new(connect(&args.nats, "worker").await?);
+        let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
+        let sweeper = Sweeper::new(log.clone(), bucket.clone(), sweeper::AGE, false);
+        let worker = Worker::new(log, bucket, modal.clone(), roots, &callback_url, policy);
+        let worker = worker.with_audio_urls(args.audio_urls.rules());
+        Ok(Self { worker, watch, sweeper, modal, callback_url })
+    }
+
+    async fn run(self, stop: CancellationToken) {
+        let Self { worker, watch, sweeper, modal, callback_url } = self;
+        let outside = doctor::watch_outside(modal, &callback_url, &stop);
+        tokio::join!(worker.run(stop.clone()), watch.run(stop.clone()), sweeper.run(stop.clone()), outside);
+    }
+}
+
 /// `kiln worker`
 pub async fn worker(
     args: &WorkerArgs,
@@ -185,25 +199,32 @@ pub async fn worker(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
-    let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
-    let log = Log::new(connect(&args.nats, "worker").await?);
-    let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
-    let health = serve_health(args.health, log.bus().clone(), metrics, stop.clone()).await?;
-    let sweeper = Sweeper::new(log.clone(), bucket.clone(), sweeper::AGE, false);
-    let worker = Worker::new(log, bucket, modal, roots, &callback_url, policy);
-    let worker = worker.with_audio_urls(args.audio_urls.rules());
-    tokio::join!(worker.run(stop.clone()), sweeper.run(stop.clone()), health, watch.run(stop));
+    let role = WorkerRole::new(args, policy).await?;
+    let bus = role.watch.bus().clone();
+    doctor::before_start(&args.nats, &bus, args.strictness).await?;
+    let health = serve_health(args.health, bus, metrics, stop.clone()).await?;
+    tokio::join!(role.run(stop), health);
     Ok(())
+}
+
+/// The watch of the projector, which needs nothing else to run.
+async fn projector_watch(nats: &config::Nats, bucket: &config::Bucket) -> anyhow::Result<Watch> {
+    let bucket = Bucket::new(bucket)?;
+    let bus = connect(nats, "projector").await?;
+    Ok(Watch::start(&bus, &bucket, Keeper::Yes).await)
+}
+
+async fn project(watch: Watch, stop: CancellationToken) {
+    let bus = watch.bus().clone();
+    tokio::join!(projector::run(&bus, stop.clone()), watch.run(stop));
 }
 
 /// `kiln projector`
 pub async fn projector(args: &ProjectorArgs, metrics: Metrics, stop: CancellationToken) -> anyhow::Result<()> {
-    let bucket = Bucket::new(&args.bucket)?;
-    let bus = connect(&args.nats, "projector").await?;
-    let watch = Watch::start(&bus, &bucket, Keeper::Yes).await;
-    let health = serve_health(args.health, bus.clone(), metrics, stop.clone()).await?;
-    tokio::join!(projector::run(&bus, stop.clone()), health, watch.run(stop));
+    let watch = projector_watch(&args.nats, &args.bucket).await?;
+    doctor::before_start(&args.nats, watch.bus(), args.strictness).await?;
+    let health = serve_health(args.health, watch.bus().clone(), metrics, stop.clone()).await?;
+    tokio::join!(project(watch, stop), health);
     Ok(())
 }
 
@@ -215,9 +236,8 @@ pub async fn serve_all(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let ServeArgs { listen, clients, nats, bucket, modal, public, webhook, audio_urls, strictness } = args.clone();
-    let health = config::Health::default();
     let worker_args = WorkerArgs {
-        health,
+        health: config::Health::default(),
         nats: nats.clone(),
         bucket: bucket.clone(),
         modal,
@@ -226,14 +246,16 @@ pub async fn serve_all(
         audio_urls: audio_urls.clone(),
         strictness,
     };
-    let projector_args = ProjectorArgs { health, nats: nats.clone(), bucket: bucket.clone(), strictness };
     let front = Front::new(&clients, &listen, strictness)?;
     let (api, api_watch) = api_role(&nats, &bucket, &audio_urls, &stop).await?;
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
+    let worker = WorkerRole::new(&worker_args, policy).await?;
+    let projector = projector_watch(&nats, &bucket).await?;
+    doctor::before_start(&nats, api_watch.bus(), strictness).await?;
     let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());
     let router = router.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
     let metrics = front.metrics.clone();
-    metrics.watch(webhook_watch.bus());
+    [webhook_watch.bus(), worker.watch.bus(), projector.bus()].into_iter().for_each(|bus| metrics.watch(bus));
     metrics.watch_jobs(api.watch());
     let listener = match listener {
         Some(listener) => listener,
@@ -257,38 +279,19 @@ pub async fn serve_all(
         Ok(())
     });
     let token = stop.clone();
-    let counted = metrics.clone();
-    roles.spawn(async move { worker(&worker_args, policy, counted, token).await });
+    roles.spawn(async move {
+        worker.run(token).await;
+        Ok(())
+    });
     let token = stop.clone();
-    roles.spawn(async move { projector(&projector_args, metrics, token).await });
+    roles.spawn(async move {
+        project(projector, token).await;
+        Ok(())
+    });
     let mut result = Ok(());
     while let Some(ended) = roles.join_next().await {
         stop.cancel();
         result = result.and(ended.context("a role panicked").flatten());
     }
     result
-}
-
-/// `kiln provision`
-pub async fn provision(args: &ProvisionArgs) -> anyhow::Result<String> {
-    let bus = connect(&args.nats, "operator").await?;
-    let tunables = nats::topology::Tunables {
-        replicas: args.replicas,
-        max_renders: args.max_renders,
-        max_age: args.max_age_days.map(|days| std::time::Duration::from_hours(24 * u64::from(days))),
-        max_bytes: args.max_bytes,
-    };
-    let changes = if args.dry_run {
-        nats::topology::plan(&bus, &tunables).await?
-    } else {
-        nats::topology::provision(&bus, &tunables).await?
-    };
-    let mut report: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    if !args.dry_run && Bucket::new(&args.bucket)?.provision().await? {
-        report.push(format!("bucket `{}` made", args.bucket.r2_bucket_name));
-    }
-    if report.is_empty() {
-        report.push("everything is as declared".into());
-    }
-    Ok(report.join("\n"))
 }

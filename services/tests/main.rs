@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod contract;
 mod demo;
+mod doctor;
 mod faults;
 mod fence;
 mod fetch;

@@ -92,27 +92,3 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub(crate) strictness: Strictness,
 }
-
-/// Settings of `kiln provision`.
-#[derive(Args, Clone, Debug)]
-pub struct ProvisionArgs {
-    /// Show what would change, and change nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Copies of each stream: 1, or 3 on a cluster
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub(super) replicas: Option<u8>,
-    /// Renders in flight at once, over all workers
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) max_renders: Option<u32>,
-    /// Days after which a job ages out of the log
-    #[arg(long)]
-    pub(super) max_age_days: Option<u32>,
-    /// Largest size of the log, in bytes
-    #[arg(long)]
-    pub(super) max_bytes: Option<u64>,
-    #[command(flatten)]
-    pub(super) nats: config::Nats,
-    #[command(flatten)]
-    pub(super) bucket: config::Bucket,
-}
