@@ -255,7 +255,9 @@ pub async fn serve_all(
     let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());
     let router = router.merge(guarded(webhook.clone().router(), webhook_watch.bus().clone()));
     let metrics = front.metrics.clone();
-    [webhook_watch.bus(), worker.watch.bus(), projector.bus()].into_iter().for_each(|bus| metrics.watch(bus));
+    for bus in [webhook_watch.bus(), worker.watch.bus(), projector.bus()] {
+        metrics.watch(bus);
+    }
     metrics.watch_jobs(api.watch());
     let listener = match listener {
         Some(listener) => listener,
