@@ -127,7 +127,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         role => {
             telemetry::start("info,async_nats=warn");
-            run_role(role, stop).await?;
+            Box::pin(run_role(role, stop)).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
