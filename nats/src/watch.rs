@@ -48,10 +48,11 @@ impl Default for Watch {
     }
 }
 
-/// What tells a bucket and a log from others of the same name, and where the log begins.
+/// What tells a bucket and a log from others of the same name, how far the bucket is written, and where the log begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Look {
     bucket: String,
+    written: u64,
     log: String,
     first: u64,
 }
@@ -65,6 +66,7 @@ struct Info {
 #[derive(Deserialize)]
 struct State {
     first_seq: u64,
+    last_seq: u64,
 }
 
 impl Watch {
@@ -151,12 +153,13 @@ impl Watch {
         let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;
         self.begin(&look, last, is_empty);
         last.clone_from(&look);
+        let mut pulse = Pulse { heard: if is_empty { look.written } else { 0 }, last: None };
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = messages.next() => match message {
-                    Some(Ok(message)) => self.take(&message),
+                    Some(Ok(message)) => pulse.heard = pulse.heard.max(self.take(&message, look.written)),
                     // Not the end: it mends itself.
                     Some(Err(error)) => {
                         tracing::debug!(%error, "the watch of the entries was interrupted");
@@ -164,7 +167,7 @@ impl Watch {
                     }
                     None => return Err(Error::Watch(Cause::Disconnected)),
                 },
-                _ = looks.tick() => if self.is_another(bus, &look).await {
+                _ = looks.tick() => if self.is_over(bus, &look, &mut pulse).await {
                     return Ok(());
                 },
             }
@@ -186,10 +189,15 @@ impl Watch {
         }
     }
 
-    async fn is_another(&self, bus: &Bus, known: &Look) -> bool {
+    /// Whether there is another bucket to follow, or this one to follow anew.
+    async fn is_over(&self, bus: &Bus, known: &Look, pulse: &mut Pulse) -> bool {
         match look(bus).await {
             Ok(now) if now.bucket != known.bucket || now.log != known.log => {
                 tracing::warn!("the bucket or the log was made anew; the bucket is read from its beginning");
+                true
+            }
+            Ok(now) if pulse.has_stopped(now.written) => {
+                tracing::warn!("the bucket is written to and nothing is heard; it is read from its beginning");
                 true
             }
             Ok(now) => {
@@ -203,8 +211,9 @@ impl Watch {
         }
     }
 
-    fn take(&self, message: &Message) {
-        let Ok(info) = message.info() else { return };
+    /// Up to which revision everything is known that `written` promised, as far as this message tells.
+    fn take(&self, message: &Message, written: u64) -> u64 {
+        let Ok(info) = message.info() else { return 0 };
         let id = message.subject.strip_prefix(PREFIX).and_then(|key| JobId::parse(key).ok());
         if let Some(id) = id {
             // A deleted entry has no payload.
@@ -213,15 +222,51 @@ impl Watch {
         }
         if info.pending == 0 {
             self.caught_up.send_replace(true);
+            return info.stream_sequence.max(written);
         }
+        info.stream_sequence
+    }
+}
+
+/// Whether what is written is still heard. After a change of the stream's leader a consumer may stay silent for a minute.
+struct Pulse {
+    /// The newest revision that was heard.
+    heard: u64,
+    /// The same at the last look, and the newest one that was written by then.
+    last: Option<(u64, u64)>,
+}
+
+impl Pulse {
+    /// Nothing was heard between two looks, though at the first one there was more to hear.
+    fn has_stopped(&mut self, written: u64) -> bool {
+        let last = self.last.replace((self.heard, written));
+        last.is_some_and(|(heard, written)| heard == self.heard && heard < written)
     }
 }
 
 async fn look(bus: &Bus) -> Result<Look, Error> {
     let (bucket, log) = (info(bus, KV_JOBS).await?, info(bus, RENDER).await?);
-    Ok(Look { bucket: bucket.created, log: log.created, first: log.state.first_seq })
+    Ok(Look { bucket: bucket.created, written: bucket.state.last_seq, log: log.created, first: log.state.first_seq })
 }
 
 async fn info(bus: &Bus, stream: &str) -> Result<Info, Error> {
     bus.ask(&format!("STREAM.INFO.{stream}"), &json!({})).await.map_err(Error::Watch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pulse;
+
+    #[test]
+    fn a_watch_is_followed_anew_only_when_it_hears_nothing_of_what_was_written() {
+        let mut pulse = Pulse { heard: 0, last: None };
+        assert!(!pulse.has_stopped(10), "it has only begun");
+        pulse.heard = 4;
+        assert!(!pulse.has_stopped(12), "it comes slowly");
+        pulse.heard = 12;
+        assert!(!pulse.has_stopped(12));
+        assert!(!pulse.has_stopped(12), "there is nothing to hear");
+        assert!(!pulse.has_stopped(13), "it was written a moment ago");
+        assert!(pulse.has_stopped(13));
+    }
 }
