@@ -144,6 +144,20 @@ pub enum WaitingFor {
     Reconcile,
 }
 
+impl WaitingFor {
+    /// As the wire spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slot => "slot",
+            Self::Modal => "modal",
+            Self::Container => "container",
+            Self::Render => "render",
+            Self::Retry => "retry",
+            Self::Reconcile => "reconcile",
+        }
+    }
+}
+
 /// An event as the log holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recorded {

@@ -92,7 +92,33 @@ pub enum CallReport {
     Unreachable,
 }
 
+impl SubmitOutcome {
+    /// In a word, for counting.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Refused(_) => "refused",
+            Self::RetryAfter(_) => "retry_after",
+            Self::Misconfigured => "misconfigured",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl CallReport {
+    /// In a word, for counting.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed(_) => "failed",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// Whether the call is over for good, whatever is heard of it later.
     pub fn is_final(&self) -> bool {
         match self {

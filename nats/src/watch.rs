@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
 use async_nats::jetstream::{self, Message};
-use events::{JobId, Status};
+use events::{JobId, Status, Timestamp};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -125,6 +125,12 @@ impl Watch {
     /// there already. `None` until everything is known.
     pub fn position(&self, requested: u64) -> Option<usize> {
         self.is_caught_up().then(|| self.index().before(Status::Pending, requested) + 1)
+    }
+
+    /// When the job of this status was requested that is the oldest one, to the second.
+    pub fn oldest(&self, status: Status) -> Option<Timestamp> {
+        let row = self.index().oldest(status)?;
+        Some(Timestamp::from_unix_ms(i64::from(row.requested_s) * 1000))
     }
 
     /// The newest jobs first, of one status or of all; `before` is the request's sequence where the last page ended.

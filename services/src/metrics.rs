@@ -1,11 +1,14 @@
 //! What a role counts, for Prometheus. Every name is here, with its help; a role that measures something of its own adds a
 //! field to [`Metrics`], registers it in [`Metrics::new`], and is handed a clone.
 
+mod shepherds;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::http::Method;
+use events::Status;
 use nats::{Bus, Watch};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
@@ -15,6 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::clock;
+pub use shepherds::{Held, Shepherds};
 
 /// As `/metrics` is written.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +36,7 @@ pub struct Metrics {
     durations: Family<Route, Histogram, fn() -> Histogram>,
     buses: Arc<Mutex<Vec<Bus>>>,
     jobs: Arc<OnceLock<Watch>>,
+    shepherds: Shepherds,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -56,9 +63,11 @@ impl Metrics {
         registry.register("http_requests", "HTTP requests that were answered", requests.clone());
         let help = "Time from a request's head to its answer's head";
         registry.register("http_request_duration_seconds", help, durations.clone());
+        let shepherds = Shepherds::default();
+        shepherds.register(&mut registry);
         registry.register_collector(Box::new(Connections(Arc::clone(&buses))));
         registry.register_collector(Box::new(Jobs(Arc::clone(&jobs))));
-        Self { registry: Arc::new(registry), requests, durations, buses, jobs }
+        Self { registry: Arc::new(registry), requests, durations, buses, jobs, shepherds }
     }
 
     /// Counts what goes over this connection too, under its role.
@@ -69,6 +78,11 @@ impl Metrics {
     /// Tells how many jobs there are, too: once per process.
     pub fn watch_jobs(&self, watch: &Watch) {
         let _ = self.jobs.set(watch.clone());
+    }
+
+    /// What the worker counts.
+    pub fn shepherds(&self) -> Shepherds {
+        self.shepherds.clone()
     }
 
     /// A request was answered; `route` is the pattern that it matched, and never its own path.
@@ -112,7 +126,10 @@ impl Collector for Jobs {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             ConstGauge::new(count).encode(jobs.encode_family(&[("status", status.to_string())])?)?;
         }
-        Ok(())
+        let help = "How long the job has waited that is first in the queue; 0 for an empty one";
+        let oldest = encoder.encode_descriptor("queue_oldest_seconds", help, None, MetricType::Gauge)?;
+        let waited = watch.oldest(Status::Pending).map_or(0, |since| clock::now().since(since).as_secs());
+        ConstGauge::new(i64::try_from(waited).unwrap_or(i64::MAX)).encode(oldest)
     }
 }
 

@@ -174,14 +174,14 @@ struct WorkerRole {
 }
 
 impl WorkerRole {
-    async fn new(args: &WorkerArgs, policy: Policy) -> anyhow::Result<Self> {
+    async fn new(args: &WorkerArgs, policy: Policy, metrics: &Metrics) -> anyhow::Result<Self> {
         let (bucket, modal) = (Bucket::new(&args.bucket)?, modal::Client::new(&args.modal)?);
         let (roots, callback_url) = (args.webhook.roots()?, args.public.callback(args.strictness)?);
         let log = Log::new(connect(&args.nats, "worker").await?);
         let watch = Watch::start(log.bus(), &bucket, Keeper::No).await;
         let sweeper = Sweeper::new(log.clone(), bucket.clone(), sweeper::AGE, false);
         let worker = Worker::new(log, bucket, modal.clone(), roots, &callback_url, policy);
-        let worker = worker.with_audio_urls(args.audio_urls.rules());
+        let worker = worker.with_audio_urls(args.audio_urls.rules()).counted(metrics.shepherds());
         Ok(Self { worker, watch, sweeper, modal, callback_url })
     }
 
@@ -199,7 +199,7 @@ pub async fn worker(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let role = WorkerRole::new(args, policy).await?;
+    let role = WorkerRole::new(args, policy, &metrics).await?;
     let bus = role.watch.bus().clone();
     doctor::before_start(&args.nats, &bus, args.strictness).await?;
     let health = serve_health(args.health, bus, metrics, stop.clone()).await?;
@@ -249,7 +249,7 @@ pub async fn serve_all(
     let front = Front::new(&clients, &listen, strictness)?;
     let (api, api_watch) = api_role(&nats, &bucket, &audio_urls, &stop).await?;
     let (webhook, webhook_watch) = webhook_role(&nats, &bucket, &webhook).await?;
-    let worker = WorkerRole::new(&worker_args, policy).await?;
+    let worker = WorkerRole::new(&worker_args, policy, &front.metrics).await?;
     let projector = projector_watch(&nats, &bucket).await?;
     doctor::before_start(&nats, api_watch.bus(), strictness).await?;
     let router = guarded(api.clone().router(&front.gate), api_watch.bus().clone());

@@ -20,6 +20,7 @@ use nats::{Consumer, Log};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
+use crate::metrics::Shepherds;
 use crate::{fetch, modal, news, trace};
 use circuit::Circuit;
 use deadly::Panics;
@@ -43,6 +44,7 @@ pub struct Worker {
     panics: Arc<Panics>,
     /// What audio may be fetched by its address; none without these.
     audio_urls: Option<Arc<fetch::Rules>>,
+    counted: Shepherds,
 }
 
 impl Worker {
@@ -66,6 +68,7 @@ impl Worker {
             hints: Arc::default(),
             panics: Arc::default(),
             audio_urls: None,
+            counted: Shepherds::default(),
         }
     }
 
@@ -73,6 +76,12 @@ impl Worker {
     #[must_use]
     pub fn with_audio_urls(self, audio_urls: Option<fetch::Rules>) -> Self {
         Self { audio_urls: audio_urls.map(Arc::new), ..self }
+    }
+
+    /// The role, counting there.
+    #[must_use]
+    pub fn counted(self, counted: Shepherds) -> Self {
+        Self { counted, ..self }
     }
 
     /// The same role, writing and asking on behalf of the trace that the request belongs to.

@@ -36,11 +36,9 @@ impl Evidence<'_> {
     async fn jobs(&self) -> BTreeMap<JobId, Job> {
         let mut facts: BTreeMap<JobId, Vec<events::Recorded>> = BTreeMap::new();
         for message in messages(self.bus, RENDER).await {
-            let info = message.info().expect("a message of a stream");
-            let (seq, nanos) = (info.stream_sequence, info.published.unix_timestamp_nanos());
-            let time = events::Timestamp::from_unix_ms(i64::try_from(nanos / 1_000_000).expect("this age"));
-            if let Some((job, event)) = Event::read(&message.subject, &message.payload) {
-                facts.entry(job).or_default().push(events::Recorded { seq, time, event });
+            if let Some((job, event)) = Event::read(&message.subject, &message.payload()) {
+                let recorded = events::Recorded { seq: message.seq, time: message.time, event };
+                facts.entry(job).or_default().push(recorded);
             }
         }
         let folded = facts.into_iter().map(|(id, facts)| {

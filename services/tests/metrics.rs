@@ -48,6 +48,10 @@ async fn what_happened_is_counted_by_route_and_never_by_address() {
     assert!(value(r#"kiln_http_request_duration_seconds_count{method="POST",route="/api/render"}"#) >= 1.0);
     assert!((1.0..2.0).contains(&value(r#"kiln_jobs{status="complete"}"#)));
     assert!(value(r#"kiln_jobs{status="pending"}"#) < 1.0);
+    assert!(value("kiln_queue_oldest_seconds") < 1.0, "the queue is empty");
+    assert!((1.0..2.0).contains(&value(r#"kiln_worker_dispatches_total{outcome="accepted"}"#)));
+    assert!((1.0..2.0).contains(&value("kiln_worker_dispatch_latency_seconds_count")));
+    assert!(value(r#"kiln_worker_jobs{waiting_for="render"}"#) < 1.0, "it has ended");
     for role in ["api", "webhook", "worker"] {
         assert!(value(&format!("kiln_log_appends_total{{role=\"{role}\"}}")) >= 1.0, "{role}");
     }

@@ -51,6 +51,10 @@ impl Chunk {
         self.rows.iter().rev()
     }
 
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = &(JobId, Row)> {
+        self.rows.iter()
+    }
+
     pub(super) fn oldest(&self) -> (JobId, Row) {
         self.rows[0]
     }

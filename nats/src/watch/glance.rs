@@ -1,6 +1,6 @@
 //! The little of an entry that the index needs.
 
-use events::Status;
+use events::{Status, Timestamp};
 use serde::Deserialize;
 
 use super::Row;
@@ -21,12 +21,14 @@ struct GlanceAtJob {
 #[derive(Debug, Deserialize)]
 struct GlanceAtRequest {
     seq: u64,
+    time: Timestamp,
 }
 
 impl Glance {
     /// The row, if anybody asked for the job.
     pub(super) fn row(self, revision: u64) -> Option<Row> {
-        let requested = self.job.requested?.seq;
-        Some(Row { requested, version: self.job.seq, revision, status: self.status })
+        let GlanceAtRequest { seq, time } = self.job.requested?;
+        let requested_s = u32::try_from(time.unix_ms() / 1000).unwrap_or(0);
+        Some(Row { requested: seq, version: self.job.seq, revision, requested_s, status: self.status })
     }
 }

@@ -25,6 +25,8 @@ pub struct Row {
     pub version: u64,
     /// The revision of its entry.
     pub revision: u64,
+    /// When it was requested, in whole seconds since 1970.
+    pub requested_s: u32,
     /// Its status.
     pub status: Status,
 }
@@ -119,6 +121,12 @@ impl Index {
 
     pub(super) fn first(&self) -> u64 {
         self.first
+    }
+
+    /// The job of this status that was requested first.
+    pub(super) fn oldest(&self, status: Status) -> Option<Row> {
+        let chunk = self.chunks.values().find(|chunk| chunk.count(status) > 0)?;
+        chunk.oldest_first().map(|(_, row)| *row).find(|row| row.status == status)
     }
 
     /// How many jobs of this status were requested before this sequence.

@@ -35,7 +35,9 @@ impl Worker {
         self.stage(id, n, stage::DISPATCHING).await;
         let outcome = self.modal.submit(&body).await;
         self.circuit.note(&outcome);
-        tracing::info!(job.id = %id, job.attempt = %n, outcome = name(&outcome), "dispatched");
+        let waited = job.requested.as_ref().filter(|_| job.first_dispatch().is_none());
+        self.counted.dispatched(&outcome, waited.map(|fact| clock::now().since(fact.time)));
+        tracing::info!(job.id = %id, job.attempt = %n, outcome = outcome.name(), "dispatched");
         outcome
     }
 
@@ -73,15 +75,5 @@ impl Worker {
 
     async fn stage(&self, id: JobId, n: Attempt, (stage, progress): (&str, u8)) {
         self.log.report(id, Progressed { stage: Some(stage.into()), ..Progressed::new(n, progress) }).await;
-    }
-}
-
-fn name(outcome: &SubmitOutcome) -> &'static str {
-    match outcome {
-        SubmitOutcome::Accepted(_) => "accepted",
-        SubmitOutcome::Refused(_) => "refused",
-        SubmitOutcome::RetryAfter(_) => "retry after",
-        SubmitOutcome::Misconfigured => "misconfigured",
-        SubmitOutcome::Unknown => "unknown",
     }
 }

@@ -17,6 +17,7 @@ impl Worker {
         let mut hint = self.hints.subscribe(id);
         let mut seen = Seen::new(id, is_first);
         let mut told = None;
+        let mut held = self.counted.hold(is_first);
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
             self.log.bus().writable().await;
@@ -39,6 +40,7 @@ impl Worker {
                 Step::Record(command) => self.record(id, command, &mut seen).await,
                 Step::Ask(n, call) => {
                     let report = self.modal.status(&call).await.unwrap_or(CallReport::Unreachable);
+                    self.counted.reconciled(&report);
                     tracing::info!(job.id = %id, job.attempt = %n, ?report, "a silent render was asked about");
                     seen.answered(&job, n, call, clock::now(), report);
                 }
@@ -48,16 +50,21 @@ impl Worker {
                 }
                 Step::Stop(n, calls) => {
                     let stopped = self.modal.cancel(id, n, calls.clone()).await;
+                    if stopped.is_ok() {
+                        self.counted.stopped();
+                    }
                     tracing::info!(job.id = %id, job.attempt = %n, confirmed = stopped.is_ok(), "an attempt is stopped");
                     seen.stopped(n, clock::now(), calls, stopped.is_ok());
                 }
                 Step::Wait { until, waiting_for } => {
+                    held.waits_for(Some(waiting_for));
                     self.tell(id, &job, waiting_for, until, &mut told).await;
                     let pause = until.since(clock::now()).max(std::time::Duration::from_millis(1));
                     tokio::select! {
                         () = hint.changed() => {}
                         () = tokio::time::sleep(pause) => {}
                     }
+                    held.waits_for(None);
                 }
                 Step::Done => return Verdict::Done,
             }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull::OrderedConfig;
-use events::Status;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use events::wire::client::RenderRequest;
-use futures_util::StreamExt;
+use events::{Status, Timestamp};
 use kiln::client::kiln::Client;
 use kiln::dev::world::Addresses;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -40,30 +40,45 @@ pub(crate) async fn scan(bus: &nats::Bus, secrets: &[String]) -> usize {
     let mut count = 0;
     for stream in [RENDER, RENDER_PROGRESS, RENDER_DEAD, KV_JOBS] {
         for message in messages(bus, stream).await {
-            check(&message.subject, &String::from_utf8_lossy(&message.payload), secrets);
-            check(&message.subject, &format!("{:?}", message.headers), secrets);
+            check(&message.subject, &String::from_utf8_lossy(&message.payload()), secrets);
+            let headers = STANDARD.decode(&message.hdrs).expect("base64");
+            check(&message.subject, &String::from_utf8_lossy(&headers), secrets);
             count += 1;
         }
     }
     count
 }
 
-/// Every message of a stream; none if it is not there.
-pub(crate) async fn messages(bus: &nats::Bus, stream: &str) -> Vec<jetstream::Message> {
-    let Ok(stream) = jetstream::new(bus.client().clone()).get_stream(stream).await else { return Vec::new() };
-    let pending = usize::try_from(stream.cached_info().state.messages).expect("a small number");
-    let consumer = stream.create_consumer(OrderedConfig::default()).await.expect("a consumer");
-    let mut messages = consumer.messages().await.expect("messages");
-    let mut found = Vec::new();
-    while found.len() < pending {
-        let message = messages.next().await.expect("a message").expect("a message");
-        let is_last = message.info().is_ok_and(|info| info.pending == 0);
-        found.push(message);
-        if is_last {
-            break;
-        }
+/// A message as the server's API tells of it, whatever its headers are.
+#[derive(Deserialize)]
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) seq: u64,
+    pub(crate) time: Timestamp,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    hdrs: String,
+}
+
+impl Message {
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        STANDARD.decode(&self.data).expect("base64")
     }
-    found
+}
+
+/// Every message of a stream; none if it is not there.
+pub(crate) async fn messages(bus: &nats::Bus, stream: &str) -> Vec<Message> {
+    let (mut found, mut seq): (Vec<Message>, _) = (Vec::new(), 1);
+    loop {
+        let body = json!({"seq": seq, "next_by_subj": ">"}).to_string();
+        let answer = bus.client().request(format!("$JS.API.STREAM.MSG.GET.{stream}"), body.into()).await;
+        let Ok(answer) = answer else { return found };
+        let mut answer: Value = serde_json::from_slice(&answer.payload).expect("JSON");
+        let Ok(message) = serde_json::from_value::<Message>(answer["message"].take()) else { return found };
+        seq = message.seq + 1;
+        found.push(message);
+    }
 }
 
 /// What a stranger sends: each is refused, and the answer may not hold a secret either.
