@@ -173,7 +173,7 @@ async fn a_log_from_an_old_copy_is_not_written_to_until_a_person_accepts_it() {
         })
         .await;
 
-    fenced.expect_fenced(known, lost, "the log went back: it ends at 4, and ").await;
+    fenced.expect_fenced(known, lost, "the log went back: it ends at ").await;
     fenced.accept(known, "the log went back").await;
     fenced.world.stop().await;
 }

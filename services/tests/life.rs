@@ -29,7 +29,7 @@ async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
     world.client.download(&url, &file, |_| {}).await.expect("the download arrives");
     probe::check_playable(&ffmpeg(), &file, 1.0).await.expect("the video plays");
     assert_eq!(std::fs::metadata(&file).map(|file| file.len()).ok(), result.size_bytes);
-    assert_eq!(world.kinds(job_id).await, ["requested", "dispatched", "started", "completed"]);
+    assert_eq!(world.kinds(job_id).await, ["requested", "started", "completed"]);
     world.stop().await;
 }
 
@@ -43,7 +43,7 @@ async fn a_failed_job_says_why_and_the_original_s_poll_says_it_as_a_string() {
     let failed = world.wait_for_end(job).await;
     let failure = failed.error.expect("a failed job has a reason");
     assert_eq!((failed.status, failure.code, failure.retryable), (Status::Failed, Code::AudioUnreadable, false));
-    assert_eq!(world.kinds(job).await, ["requested", "dispatched", "started", "attempt_failed", "failed"]);
+    assert_eq!(world.kinds(job).await, ["requested", "started", "attempt_failed", "failed"]);
     let get = async |path: String| {
         let response = world.http.get(world.url(&path)).send().await.expect("it is answered");
         response.json::<serde_json::Value>().await.expect("it is JSON")
@@ -109,7 +109,7 @@ async fn the_same_idempotency_key_gives_the_same_job_and_refuses_another_request
     assert!(std::fs::read(stored).is_ok_and(|stored| stored == audio), "the accepted audio was replaced");
     let job = first.1["jobId"].as_str().expect("it has an id").parse().expect("it is one");
     assert_eq!(world.wait_for_end(job).await.status, Status::Complete);
-    assert_eq!(world.kinds(job).await, ["requested", "dispatched", "started", "completed"]);
+    assert_eq!(world.kinds(job).await, ["requested", "started", "completed"]);
     Arc::into_inner(world).expect("nobody else has it").stop().await;
 }
 
@@ -123,7 +123,8 @@ async fn a_killed_log_server_comes_back_and_the_job_goes_on() {
     let ended = async || world.client.poll(job).await.ok().filter(|poll| poll.status.is_final());
     let done = wait_for("the end of the job", ended).await;
     assert_eq!(done.status, Status::Complete, "{done:?}");
-    assert_eq!(world.kinds(job).await.iter().filter(|kind| *kind == "dispatched").count(), 1);
+    assert_eq!(world.kinds(job).await, ["requested", "started", "completed"]);
+    assert_eq!(world.rendered().await, (1, 1));
     world.stop().await;
 }
 

@@ -84,10 +84,10 @@ impl TestWorld {
         self.wait_for(job, |poll| poll.status == status || poll.status.is_final()).await
     }
 
-    /// The kinds of a job's events, in order.
+    /// The kinds of a job's events, in order, but for `dispatched`: it is not written where the container was faster.
     pub(crate) async fn kinds(&self, job: JobId) -> Vec<String> {
         let History { events } = self.client.history(job).await.expect("the history is answered");
-        events.into_iter().map(|event| event.event).collect()
+        events.into_iter().map(|event| event.event).filter(|kind| kind != "dispatched").collect()
     }
 
     /// The stand-in for Modal.
