@@ -35,9 +35,10 @@ def _run(command: list[str], environment: dict[str, str], limit_s: float) -> Res
         pipe.close()
 
     timer = threading.Timer(limit_s, end)
-    timer.start()
+    timer.daemon = True
     last = b""
     try:
+        timer.start()
         for line in process.stdout:
             last = line
     finally:
