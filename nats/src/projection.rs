@@ -21,6 +21,8 @@ use crate::{Bus, Error, Jobs, Log};
 const BATCH: usize = 512;
 /// How long a batch waits for more: a write costs about as much as a hundred reads.
 const LINGER: Duration = Duration::from_millis(3);
+/// The same for reports, of which only the last one of a job counts.
+const LINGER_FOR_REPORTS: Duration = Duration::from_millis(50);
 /// Entries that are written at once.
 pub(crate) const WRITES: usize = 64;
 /// Before a job that could not be written is tried again.
@@ -31,7 +33,7 @@ const MAX_TRIES: usize = 32;
 /// Feeds the bucket from both streams until the stop.
 pub async fn project(bus: &Bus, stop: CancellationToken) {
     let projection = Projection::new(bus);
-    tokio::join!(projection.run(RENDER, &stop), projection.run(RENDER_PROGRESS, &stop));
+    tokio::join!(projection.run(RENDER, LINGER, &stop), projection.run(RENDER_PROGRESS, LINGER_FOR_REPORTS, &stop));
     bus.flush().await;
 }
 
@@ -47,12 +49,12 @@ impl Projection {
         Self { bus: bus.clone(), log: Log::new(bus.clone()), jobs: Jobs::new(bus.clone()) }
     }
 
-    async fn run(&self, stream: &str, stop: &CancellationToken) {
+    async fn run(&self, stream: &str, linger: Duration, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
             let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await else { break };
-            let batch = puller.batch(first, BATCH, LINGER).await;
+            let batch = puller.batch(first, BATCH, linger).await;
             self.join_batch(batch).await;
         }
         for delivery in puller.close().await {

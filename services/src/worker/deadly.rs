@@ -124,11 +124,12 @@ mod tests {
     use axum::Json;
     use axum::routing::post;
     use events::capability::Roots;
-    use events::event::Progressed;
-    use events::{Policy, Secret, Spec, Status, WaitingFor};
+    use events::event::{Completed, Dispatched, Output, Progressed};
+    use events::{Event, Policy, Secret, Spec, Status, WaitingFor};
     use nats::server::{Options, Server};
     use nats::{Bus, Log, Settings};
     use serde_json::json;
+    use tokio::time::timeout;
     use tokio_util::sync::{CancellationToken, DropGuard};
 
     use super::*;
@@ -201,6 +202,25 @@ mod tests {
         assert_eq!(bench.worker.survive(deadly, async { panic!("it is not even tried") }).await, Verdict::Done);
         assert_eq!(bench.status(deadly).await, (Status::Failed, Some(Code::Internal)));
         assert_eq!(bench.status(other).await, (Status::Pending, None));
+    }
+
+    #[tokio::test]
+    async fn an_end_is_found_although_the_news_of_it_came_before_the_log_had_it() {
+        let bench = bench().await;
+        let (id, log, hints) = (bench.request().await, &bench.worker.log, &bench.worker.hints);
+        let dispatched = Dispatched { call_id: "fc-1".into(), gpu: false };
+        log.record(id, Command::Dispatch(Attempt::FIRST, dispatched), clock::now()).await.expect("recorded");
+        let mut shepherd = tokio::spawn(bench.worker.clone().shepherd(id, true));
+        let output = Output::video(events::key::output(id, Attempt::FIRST), 24);
+        let completed = Completed { attempt: Attempt::FIRST, output: output.clone() };
+        for _ in 0..3 {
+            // The news wakes it, and it finds nothing new.
+            hints.tell(id, &Event::Completed(completed.clone()));
+            assert!(timeout(Duration::from_millis(100), &mut shepherd).await.is_err(), "it holds the job");
+        }
+        log.record(id, Command::Complete(Attempt::FIRST, output), clock::now()).await.expect("recorded");
+        let ended = timeout(Duration::from_secs(20), shepherd).await.expect("it looks again by itself");
+        assert_eq!(ended.expect("no panic"), Verdict::Done);
     }
 
     #[tokio::test]

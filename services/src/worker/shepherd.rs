@@ -1,5 +1,7 @@
 //! The loop that takes a job to its end.
 
+use std::time::Duration;
+
 use events::event::Progressed;
 use events::seen::CallReport;
 use events::{Attempt, Command, Job, JobId, Rejection, Seen, Step, WaitingFor, key, next_step};
@@ -10,13 +12,18 @@ use crate::bucket::Object;
 use crate::clock;
 use crate::output::{self, Found};
 
+/// News may get lost: this often a job is looked at without any.
+const TICK: Duration = Duration::from_secs(5);
+/// After news, a job is looked at again so soon, and then ever later: what is published is heard before the log has it.
+const ECHO: Duration = Duration::from_millis(10);
+
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
     /// `is_first`: nobody can have held it before.
     pub(super) async fn shepherd(self, id: JobId, is_first: bool) -> Verdict {
         let mut hint = self.hints.subscribe(id);
         let mut seen = Seen::new(id, is_first);
-        let mut told = None;
+        let (mut told, mut next_look) = (None, ECHO);
         let mut held = self.counted.hold(is_first);
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
@@ -59,10 +66,10 @@ impl Worker {
                 Step::Wait { until, waiting_for } => {
                     held.waits_for(Some(waiting_for));
                     self.tell(id, &job, waiting_for, until, &mut told).await;
-                    let pause = until.since(clock::now()).max(std::time::Duration::from_millis(1));
+                    let pause = until.since(clock::now()).max(Duration::from_millis(1));
                     tokio::select! {
-                        () = hint.changed() => {}
-                        () = tokio::time::sleep(pause) => {}
+                        () = hint.changed() => next_look = ECHO,
+                        () = tokio::time::sleep(pause.min(next_look)) => next_look = TICK.min(next_look * 4),
                     }
                     held.waits_for(None);
                 }
