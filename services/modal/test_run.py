@@ -37,6 +37,14 @@ def program(folder: Path, script: str) -> str:
     return str(path)
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_everything_secret_goes_into_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
     script = f"env > {tmp_path}/env; echo $* > {tmp_path}/words; echo noise\necho '{{\"ok\": true, \"videoKey\": \"k\"}}'"
@@ -91,5 +99,7 @@ def test_an_interrupt_ends_the_program_and_comes_through(tmp_path: Path) -> None
     container.send_signal(signal.SIGINT)
     output, errors = container.communicate(timeout=30)
     assert output == b"" and b"KeyboardInterrupt" in errors
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    # An interrupt as early as this may find no one who waits; then the pipe closes with the container's own program.
+    while is_alive(int((tmp_path / "pid").read_text())):
+        assert time.monotonic() < until, "the program did not end"
+        time.sleep(0.01)
