@@ -21,25 +21,30 @@ pub struct Head {
     pub last_time: Option<Timestamp>,
 }
 
+/// What the server tells of a stream.
 #[derive(Deserialize)]
-struct Info {
-    created: String,
-    state: State,
+pub(crate) struct Info {
+    pub(crate) created: String,
+    pub(crate) state: State,
 }
 
 #[derive(Deserialize)]
-struct State {
-    first_seq: u64,
-    last_seq: u64,
+pub(crate) struct State {
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
     /// In the year 1 for an empty stream.
     last_ts: String,
+}
+
+/// Asks the leader of a stream about it.
+pub(crate) async fn info(bus: &Bus, stream: &str) -> Result<Info, Cause> {
+    bus.ask(&format!("STREAM.INFO.{stream}"), &json!({})).await
 }
 
 impl Log {
     /// Where the log begins and ends; `None` if there is no log.
     pub async fn head(&self) -> Result<Option<Head>, Error> {
-        let info: Result<Info, Cause> = self.bus().ask(&format!("STREAM.INFO.{RENDER}"), &json!({})).await;
-        match info {
+        match info(self.bus(), RENDER).await {
             Ok(Info { created, state: State { first_seq, last_seq, last_ts } }) => {
                 let last_time = Timestamp::parse(&last_ts).ok();
                 Ok(Some(Head { created, first_seq, last_seq, last_time }))

@@ -10,12 +10,11 @@ use async_nats::jetstream::consumer::{DeliverPolicy, push};
 use async_nats::jetstream::{self, Message};
 use events::{JobId, Status, Timestamp};
 use futures_util::StreamExt;
-use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::head::info;
 use crate::jobs::PREFIX;
 use crate::topology::{KV_JOBS, RENDER};
 use crate::{Bus, Cause, Error};
@@ -55,18 +54,6 @@ struct Look {
     written: u64,
     log: String,
     first: u64,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    created: String,
-    state: State,
-}
-
-#[derive(Deserialize)]
-struct State {
-    first_seq: u64,
-    last_seq: u64,
 }
 
 impl Watch {
@@ -251,12 +238,9 @@ impl Pulse {
 }
 
 async fn look(bus: &Bus) -> Result<Look, Error> {
-    let (bucket, log) = (info(bus, KV_JOBS).await?, info(bus, RENDER).await?);
+    let bucket = info(bus, KV_JOBS).await.map_err(Error::Watch)?;
+    let log = info(bus, RENDER).await.map_err(Error::Watch)?;
     Ok(Look { bucket: bucket.created, written: bucket.state.last_seq, log: log.created, first: log.state.first_seq })
-}
-
-async fn info(bus: &Bus, stream: &str) -> Result<Info, Error> {
-    bus.ask(&format!("STREAM.INFO.{stream}"), &json!({})).await.map_err(Error::Watch)
 }
 
 #[cfg(test)]

@@ -40,6 +40,19 @@ impl Running {
         Self { stop, task, seen }
     }
 
+    /// Holds every message until it is told to finish.
+    fn holding(bus: &Bus) -> (Self, tokio::sync::watch::Sender<bool>) {
+        let (finish, finished) = tokio::sync::watch::channel(false);
+        let running = Self::start(bus, move |_| {
+            let mut finished = finished.clone();
+            async move {
+                finished.wait_for(|finished| *finished).await.expect("the test tells");
+                Verdict::Done
+            }
+        });
+        (running, finish)
+    }
+
     async fn next(&mut self) -> Delivery {
         let next = tokio::time::timeout(Duration::from_secs(20), self.seen.recv()).await;
         next.expect("a delivery within 20 s").expect("the loop runs")
@@ -164,14 +177,7 @@ async fn a_redelivery_of_what_is_held_starts_nothing_and_the_work_goes_on_throug
     let mut world = World::provisioned().await;
     let log = world.log("api").await;
     request(&log, 1).await;
-    let (finish, finished) = tokio::sync::watch::channel(false);
-    let mut running = Running::start(&world.bus("worker").await, move |_| {
-        let mut finished = finished.clone();
-        async move {
-            finished.wait_for(|finished| *finished).await.expect("the test tells");
-            Verdict::Done
-        }
-    });
+    let (mut running, finish) = Running::holding(&world.bus("worker").await);
     running.next().await;
 
     world.server.kill();
@@ -219,14 +225,7 @@ async fn a_message_that_is_held_longer_than_ack_wait_comes_again_and_starts_noth
     let to = format!("$JS.API.CONSUMER.CREATE.{RENDER}.{WORKER}");
     world.bus("operator").await.client().request(to, body.into()).await.expect("an answer");
     let id = request(&world.log("api").await, 1).await;
-    let (finish, finished) = tokio::sync::watch::channel(false);
-    let mut running = Running::start(&world.bus("worker").await, move |_| {
-        let mut finished = finished.clone();
-        async move {
-            finished.wait_for(|finished| *finished).await.expect("the test tells");
-            Verdict::Done
-        }
-    });
+    let (mut running, finish) = Running::holding(&world.bus("worker").await);
     assert_eq!(running.next().await.recorded().expect("a job's").0, id);
     let again = async || (world.consumer(RENDER, WORKER).await.delivered.consumer_sequence > 2).then_some(());
     wait_for("two redeliveries", again).await;
