@@ -25,16 +25,8 @@ struct Fenced {
 
 impl Fenced {
     async fn start() -> Self {
-        let mut world = TestWorld::start().await;
-        let secrets = std::fs::read(world.folder.path().join("data/secrets.json")).expect("the secrets are there");
-        let secrets: Value = serde_json::from_slice(&secrets).expect("they are JSON");
-        let bucket = kiln::config::Bucket {
-            r2_account_id: None,
-            r2_access_key_id: "kiln-dev".into(),
-            r2_secret_access_key: events::Secret::new(secrets["s3"].as_str().expect("a key")),
-            r2_bucket_name: "kiln".into(),
-            r2_endpoint: Some(world.world().addresses.s3.clone()),
-        };
+        let world = TestWorld::start().await;
+        let bucket = world.bucket();
         Self { world, bucket }
     }
 

@@ -21,11 +21,8 @@ pub(crate) async fn port() -> u16 {
 
 /// A role of the world, for a process of its own.
 pub(crate) fn role(world: &mut TestWorld, name: &str, arguments: &[&str]) -> Command {
-    let folder = world.folder.path().join("data/secrets.json");
-    let secrets: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(folder).expect("the secrets are there")).expect("they are JSON");
-    let secret = |name: &str| secrets[name].as_str().expect("it is a text").to_owned();
     let addresses = world.world().addresses.clone();
+    let secret = |name: &str| world.secret(name);
     let mut command = Command::new(kiln());
     command.arg(name).args(arguments).args((name == "worker").then_some("--insecure-dev"));
     command

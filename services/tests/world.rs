@@ -1,5 +1,6 @@
 //! A whole kiln on free ports in a folder of its own, for one test.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,6 +91,23 @@ impl TestWorld {
         events.into_iter().map(|event| event.event).filter(|kind| kind != "dispatched").collect()
     }
 
+    /// A secret of the world's own: `webhook`, `s3` or `modal`.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        secrets(&self.folder.path().join("data"))[name].clone()
+    }
+
+    /// The world's store, as its roles are told of it.
+    pub(crate) fn bucket(&self) -> kiln::config::Bucket {
+        let addresses = &self.world.as_ref().expect("it runs until `stop`").addresses;
+        kiln::config::Bucket {
+            r2_account_id: None,
+            r2_access_key_id: "kiln-dev".into(),
+            r2_secret_access_key: events::Secret::new(self.secret("s3")),
+            r2_bucket_name: addresses.bucket.clone(),
+            r2_endpoint: Some(addresses.s3.clone()),
+        }
+    }
+
     /// The stand-in for Modal.
     pub(crate) fn modal(&self) -> &str {
         &self.world.as_ref().expect("it runs until `stop`").addresses.modal
@@ -97,30 +115,23 @@ impl TestWorld {
 
     /// Stops everything. Whatever the test did, every promise holds, and no secret lies in the log or the bucket.
     pub(crate) async fn stop(mut self) {
-        let calls = self.calls().await;
+        let (calls, bucket) = (self.calls().await, Bucket::new(&self.bucket()).expect("a bucket"));
         if let Some(world) = self.world.take() {
             // A test may have left the log's server dead.
             if let Ok(bus) = world.bus().await {
                 let data = self.folder.path().join("data");
                 crate::webhook::scan(&bus, &crate::webhook::secrets(&data)).await;
-                Evidence { bus: &bus, bucket: bucket(&world, &data), calls }.check().await;
+                Evidence { bus: &bus, bucket, calls }.check().await;
             }
             world.stop().await;
         }
     }
 }
 
-fn bucket(world: &World, data: &Path) -> Bucket {
+/// What a world in this folder keeps to itself, by name.
+pub(crate) fn secrets(data: &Path) -> BTreeMap<String, String> {
     let secrets = std::fs::read(data.join("secrets.json")).expect("the secrets are there");
-    let secrets: serde_json::Value = serde_json::from_slice(&secrets).expect("they are JSON");
-    let config = kiln::config::Bucket {
-        r2_account_id: None,
-        r2_access_key_id: "kiln-dev".into(),
-        r2_secret_access_key: events::Secret::new(secrets["s3"].as_str().expect("a text")),
-        r2_bucket_name: world.addresses.bucket.clone(),
-        r2_endpoint: Some(world.addresses.s3.clone()),
-    };
-    Bucket::new(&config).expect("a bucket")
+    serde_json::from_slice(&secrets).expect("they are JSON")
 }
 
 /// Processes whose command line names this folder.

@@ -65,14 +65,13 @@ async fn fifty_submits_of_one_attempt_are_one_render() {
     let job = world.submit(&world.music(1)).await.job_id;
     world.wait_for_status(job, Status::Processing).await;
     assert_eq!(world.calls().await.len(), 1);
-    let secrets = std::fs::read(world.folder.path().join("data/secrets.json")).expect("the secrets are there");
-    let secrets: serde_json::Value = serde_json::from_slice(&secrets).expect("they are JSON");
+    let secret = world.secret("modal");
     let mut body = serde_json::to_value(crate::stage::submit_body("http://127.0.0.1:1")).expect("JSON");
     body["job_id"] = json!(job);
     body["idempotency_key"] = format!("{job}:1").into();
     let again = (0..50).map(|_| {
         let request = world.http.post(format!("{}/submit", world.modal())).header("Modal-Key", "kiln-dev");
-        let request = request.header("Modal-Secret", secrets["modal"].as_str().expect("a text"));
+        let request = request.header("Modal-Secret", &secret);
         async {
             request.json(&body).send().await.expect("it is answered").json::<serde_json::Value>().await.expect("JSON")
         }
