@@ -83,11 +83,12 @@ impl Bus {
     /// Connects, or says within seconds which address did not answer. Later losses are mended without end.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let (sender, link) = watch::channel(Link::default());
+        let leaderless = Arc::<Leaderless>::default();
         let address = addresses(&settings.servers);
         let failed = |source| Error::Connect { address: address.clone(), source };
         let servers: Result<Vec<ServerAddr>, _> = settings.servers.split(',').map(|url| url.trim().parse()).collect();
         let servers = servers.map_err(|error| failed(Cause::client(error)))?;
-        let options = options(settings, sender).await.map_err(|error| Error::Login {
+        let options = options(settings, sender, leaderless.clone()).await.map_err(|error| Error::Login {
             address: address.clone(),
             variables: settings.login.variables(),
             source: Cause::client(error),
@@ -102,7 +103,7 @@ impl Bus {
             gate: Arc::default(),
             counters: Arc::default(),
             unreadable: Arc::default(),
-            leaderless: Arc::default(),
+            leaderless,
         };
         bus.wait_for_link().await.map_err(failed)?;
         Ok(bus)
@@ -223,8 +224,13 @@ impl Bus {
     }
 }
 
-async fn options(settings: &Settings, link: watch::Sender<Link>) -> std::io::Result<ConnectOptions> {
+async fn options(
+    settings: &Settings,
+    link: watch::Sender<Link>,
+    leaderless: Arc<Leaderless>,
+) -> std::io::Result<ConnectOptions> {
     let link = Arc::new(link);
+    let chooser = leaderless.clone();
     let options = ConnectOptions::new()
         .name(format!("kiln {}", settings.role))
         .custom_inbox_prefix(format!("_INBOX.{}", settings.role))
@@ -232,8 +238,12 @@ async fn options(settings: &Settings, link: watch::Sender<Link>) -> std::io::Res
         .request_timeout(Some(ANSWER_LIMIT))
         .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|tries| RECONNECT_DELAY.min(Duration::from_millis(50 * tries as u64)))
+        .reconnect_to_server_callback(move |servers, _| std::future::ready(chooser.another(&servers)))
         .event_callback(move |event| {
             note(&link, &event);
+            if matches!(event, Event::Connected) {
+                leaderless.arrived();
+            }
             std::future::ready(())
         });
     let options = match &settings.ca {

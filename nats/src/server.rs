@@ -105,6 +105,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether somebody else listens where this server was told to.
+    pub fn is_port_taken(&self) -> bool {
+        matches!(self, Self::Start { tail, .. } if tail.contains("address already in use"))
+    }
+}
+
 /// A running server; dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
@@ -157,11 +164,21 @@ impl Server {
         self.process.stop();
     }
 
-    /// Starts it again, on the same port and folder, after [`Server::kill`] or [`Server::stop`].
+    /// Starts it again, on the same port and folder, after [`Server::kill`] or [`Server::stop`]. Somebody's connection
+    /// may have been given that port meanwhile: it is waited for.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop();
-        *self = Self::start(self.options.clone()).await?;
-        Ok(())
+        let started = Instant::now();
+        loop {
+            match Self::start(self.options.clone()).await {
+                Err(error) if error.is_port_taken() && started.elapsed() < START_LIMIT => {}
+                other => {
+                    *self = other?;
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Freezes the process, which then answers nothing but keeps its connections, or lets it go on.

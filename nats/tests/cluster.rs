@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use events::event::{Dispatched, Started};
 use events::{Attempt, Command, Event, Job, JobId, Recorded, Rejection, Status, decide};
 use futures_util::future::join_all;
-use nats::server::{Options, Server};
+use nats::server::{self, Options, Server};
 use nats::topology::{self, RENDER, Tunables, WORKER};
 use nats::{Bus, Consumer, Delivery, Error, Log, Outcome, Verdict, Verified, project, verify};
 use tempfile::TempDir;
@@ -34,7 +34,17 @@ struct Cluster {
 }
 
 impl Cluster {
+    /// Again with other ports, if somebody was given one of them meanwhile.
     async fn start() -> Self {
+        loop {
+            match Self::try_start().await {
+                Err(error) if error.is_port_taken() => {}
+                other => return other.expect("three nodes"),
+            }
+        }
+    }
+
+    async fn try_start() -> Result<Self, server::Error> {
         let folders = [folder(), folder(), folder()];
         // Free a moment ago; the server has no way to tell the other two a port that it chose itself.
         let listeners = join_all(folders.iter().map(|_| TcpListener::bind("127.0.0.1:0"))).await;
@@ -52,11 +62,11 @@ impl Cluster {
             options.variables = variables("first", &cluster.ports);
         }
         let starting = join_all(cluster.options.iter().map(|options| Server::start(options.clone()))).await;
-        cluster.nodes = starting.into_iter().map(|node| node.expect("a node")).collect();
+        cluster.nodes = starting.into_iter().collect::<Result<_, _>>()?;
         for (options, node) in cluster.options.iter_mut().zip(&cluster.nodes) {
             options.port = node.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
         }
-        cluster
+        Ok(cluster)
     }
 
     async fn provisioned() -> Self {
