@@ -10,7 +10,7 @@ use events::{Attempt, Command, Event, Job, JobId, Recorded, Rejection, Status, d
 use futures_util::future::join_all;
 use nats::server::{self, Options, Server};
 use nats::topology::{self, RENDER, Tunables, WORKER};
-use nats::{Bus, Consumer, Delivery, Error, Log, Outcome, Verdict, Verified, project, verify};
+use nats::{Bus, Consumer, Delivery, Error, Log, Outcome, Verdict, Verified, Watch, project, verify};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -203,6 +203,9 @@ async fn a_leader_that_is_killed_under_load_takes_nothing_with_it_and_nothing_is
     let operator = cluster.bus("operator").await;
     let stop = CancellationToken::new();
     start_roles(&cluster, &stop).await;
+    let followed = Watch::default();
+    let (following, bus, token) = (followed.clone(), cluster.bus("api").await, stop.clone());
+    tokio::spawn(async move { following.run(&bus, token).await });
     let done = Arc::new(AtomicU64::new(0));
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
@@ -232,6 +235,8 @@ async fn a_leader_that_is_killed_under_load_takes_nothing_with_it_and_nothing_is
         assert_eq!(kinds.iter().filter(|kind| **kind == "requested").count(), 1, "{kinds:?}");
         let started = |fact: &Recorded| matches!(&fact.event, Event::Started(_, started) if started.call_id == *won);
         assert!(ended.iter().any(started), "who was told so has the attempt: {won} {ended:?}");
+        let last = ended.last().map(|fact| fact.seq);
+        eventually("the watch", async || followed.row(*id).filter(|row| Some(row.version) >= last)).await;
     }
     let whole = Verified { jobs: WRITERS * JOBS, differences: vec![] };
     eventually("the bucket", async || verify(&operator).await.ok().filter(|verified| *verified == whole)).await;
