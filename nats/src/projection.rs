@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::AckKind;
 use events::{Entry, Event, Job, JobId, Kind};
 use futures_util::StreamExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::dead::bury;
@@ -19,10 +20,11 @@ use crate::{Bus, Error, Jobs, Log};
 
 /// Messages that are joined at once, if so many are there.
 const BATCH: usize = 512;
-/// How long a batch waits for more: a write costs about as much as a hundred reads.
-const LINGER: Duration = Duration::from_millis(3);
+/// Between the beginnings of two batches, so that a flood is joined and not written one by one: a write costs about as
+/// much as a hundred reads. What comes after a rest is written at once.
+const PACE: Duration = Duration::from_millis(3);
 /// The same for reports, of which only the last one of a job counts.
-const LINGER_FOR_REPORTS: Duration = Duration::from_millis(50);
+const PACE_OF_REPORTS: Duration = Duration::from_millis(50);
 /// Entries that are written at once.
 pub(crate) const WRITES: usize = 64;
 /// Before a job that could not be written is tried again.
@@ -33,7 +35,7 @@ const MAX_TRIES: usize = 32;
 /// Feeds the bucket from both streams until the stop.
 pub async fn project(bus: &Bus, stop: CancellationToken) {
     let projection = Projection::new(bus);
-    tokio::join!(projection.run(RENDER, LINGER, &stop), projection.run(RENDER_PROGRESS, LINGER_FOR_REPORTS, &stop));
+    tokio::join!(projection.run(RENDER, PACE, &stop), projection.run(RENDER_PROGRESS, PACE_OF_REPORTS, &stop));
     bus.flush().await;
 }
 
@@ -49,12 +51,14 @@ impl Projection {
         Self { bus: bus.clone(), log: Log::new(bus.clone()), jobs: Jobs::new(bus.clone()) }
     }
 
-    async fn run(&self, stream: &str, linger: Duration, stop: &CancellationToken) {
+    async fn run(&self, stream: &str, pace: Duration, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
+        let mut due = Instant::now() + pace;
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
             let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await else { break };
-            let batch = puller.batch(first, BATCH, linger).await;
+            let batch = puller.batch(first, BATCH, due).await;
+            due = Instant::now() + pace;
             self.join_batch(batch).await;
         }
         for delivery in puller.close().await {

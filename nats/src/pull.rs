@@ -178,10 +178,10 @@ impl Puller {
         }
     }
 
-    /// A message and what comes within a time after it, up to so many. Not to be dropped, lest they wait for `ack_wait`.
-    pub(crate) async fn batch(&mut self, first: Delivery, room: usize, linger: Duration) -> Vec<Delivery> {
+    /// A message, what is there already, and what comes until then, up to so many. Not to be dropped, lest they wait for
+    /// `ack_wait`.
+    pub(crate) async fn batch(&mut self, first: Delivery, room: usize, end: Instant) -> Vec<Delivery> {
         let mut batch = vec![first];
-        let end = Instant::now() + linger;
         while batch.len() < room
             && let Ok(delivery) = timeout_at(end, self.next(room - batch.len())).await
         {
