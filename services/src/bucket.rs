@@ -3,10 +3,12 @@
 mod copy;
 mod list;
 mod rules;
+mod sign;
 mod upload;
 mod versioned;
 
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -17,27 +19,31 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
-use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
 use bytes::Bytes;
 use events::{Secret, Timestamp};
 use futures_util::Stream;
 
-use crate::config;
+use crate::{clock, config};
 pub use list::{Begun, Listed, Page};
 pub use rules::Expiry;
+use sign::Signer;
 pub use upload::UploadError;
 pub use versioned::Versioned;
 
 /// What a signature by AWS Signature Version 4 can last at most, and so every signed address.
 pub const LONGEST_SIGNATURE: Duration = Duration::from_hours(7 * 24);
 
+/// The only one that R2 has; other stores take any name for theirs.
+const REGION: &str = "auto";
+
 /// One bucket, with the keys to it.
 #[derive(Clone)]
 pub struct Bucket {
     client: Client,
     name: String,
+    signer: Arc<Signer>,
 }
 
 /// The store did not do what it was asked. A variant per operation.
@@ -67,9 +73,6 @@ pub enum Error {
     /// Asking for the bucket's own rules.
     #[error("the store does not tell the rules of the bucket `{0}`")]
     Rules(String, #[source] Cause),
-    /// Signing an address, which happens here and asks nobody.
-    #[error("no address could be signed for `{0}`")]
-    Sign(String, #[source] Cause),
 }
 
 /// What the SDK said, on one line.
@@ -108,7 +111,7 @@ impl Bucket {
             HttpClient::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
         let settings = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("auto"))
+            .region(Region::new(REGION))
             .endpoint_url(config.endpoint()?)
             .credentials_provider(keys)
             .force_path_style(true)
@@ -123,7 +126,8 @@ impl Bucket {
             )
             .http_client(http)
             .build();
-        Ok(Self { client: Client::from_conf(settings), name: config.r2_bucket_name.clone() })
+        let (client, signer) = (Client::from_conf(settings), Arc::new(Signer::new(config)?));
+        Ok(Self { client, name: config.r2_bucket_name.clone(), signer })
     }
 
     /// Makes the bucket if it is not there. Returns whether it was made.
@@ -174,26 +178,18 @@ impl Bucket {
     }
 
     /// An address to GET an object with, signed here.
-    pub async fn sign_get(&self, key: &str, lifetime: Duration) -> Result<Secret, Error> {
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        let signed = request.presigned(presigning(lifetime)).await;
-        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    pub fn sign_get(&self, key: &str, lifetime: Duration) -> Secret {
+        self.sign_get_from(key, clock::now(), lifetime)
     }
 
     /// The same, signed as of an earlier moment: all day the same address, if that is the beginning of the day.
-    pub async fn sign_get_from(&self, key: &str, from: Timestamp, lifetime: Duration) -> Result<Secret, Error> {
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        let from = SystemTime::UNIX_EPOCH + from.since(Timestamp::default());
-        let config = PresigningConfig::builder().start_time(from).expires_in(lifetime.min(LONGEST_SIGNATURE)).build();
-        let signed = request.presigned(config.expect("a signature lasts at most seven days")).await;
-        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    pub fn sign_get_from(&self, key: &str, from: Timestamp, lifetime: Duration) -> Secret {
+        self.signer.address(("GET", "GetObject"), key, from, lifetime)
     }
 
     /// An address to PUT an object with, signed here.
-    pub async fn sign_put(&self, key: &str, lifetime: Duration) -> Result<Secret, Error> {
-        let request = self.client.put_object().bucket(&self.name).key(key);
-        let signed = request.presigned(presigning(lifetime)).await;
-        signed.map(|signed| Secret::new(signed.uri())).map_err(|error| Error::Sign(key.to_owned(), Cause::of(&error)))
+    pub fn sign_put(&self, key: &str, lifetime: Duration) -> Secret {
+        self.signer.address(("PUT", "PutObject"), key, clock::now(), lifetime)
     }
 
     /// The bytes of an object, as they come.
@@ -223,8 +219,4 @@ fn has_no_bytes(error: &SdkError<GetObjectError>) -> bool {
 /// The HTTP status that the store answered with, if it answered.
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
-}
-
-fn presigning(lifetime: Duration) -> PresigningConfig {
-    PresigningConfig::expires_in(lifetime.min(LONGEST_SIGNATURE)).expect("a signature lasts at most seven days")
 }

@@ -53,8 +53,8 @@ impl Endpoint<'_> {
         serde_json::from_str(&text).expect("an answer")
     }
 
-    async fn body(&self, attempt: u16) -> Value {
-        let claim = self.stage.claim().await;
+    fn body(&self, attempt: u16) -> Value {
+        let claim = self.stage.claim();
         let webhook = &self.stage.webhook.url;
         json!({
             "job_id": job(), "attempt": attempt, "idempotency_key": format!("{}:{attempt}", job()),
@@ -66,7 +66,7 @@ impl Endpoint<'_> {
     }
 
     async fn submit(&self, attempt: u16) -> SubmitAnswer {
-        self.ask("submit", &self.body(attempt).await).await
+        self.ask("submit", &self.body(attempt)).await
     }
 
     async fn state(&self, call: &str) -> CallState {
@@ -174,7 +174,7 @@ async fn the_executor_and_the_modal_app_keep_one_contract() {
 
 /// Every answer to one request sent so many times at once.
 async fn at_once(endpoint: &Endpoint<'_>, attempt: u16, times: usize) -> Vec<SubmitAnswer> {
-    let body = endpoint.body(attempt).await;
+    let body = endpoint.body(attempt);
     join_all((0..times).map(|_| endpoint.ask::<SubmitAnswer>("submit", &body))).await
 }
 

@@ -60,8 +60,8 @@ impl<'a> Provider<'a> {
         request.json(body).send().await
     }
 
-    async fn body(&self, attempt: u16) -> Value {
-        let claim = self.stage.claim().await;
+    fn body(&self, attempt: u16) -> Value {
+        let claim = self.stage.claim();
         json!({
             "job_id": job(), "attempt": attempt, "idempotency_key": format!("{}:{attempt}", job()),
             "config": config(), "audio_signed_url": claim.audio_url.expose(), "audio_ext": "wav",
@@ -72,7 +72,7 @@ impl<'a> Provider<'a> {
     }
 
     async fn submit(&self, attempt: u16) -> SubmitAnswer {
-        let answer = self.post("/submit", &self.body(attempt).await).await;
+        let answer = self.post("/submit", &self.body(attempt)).await;
         assert_eq!(answer.status(), StatusCode::OK);
         answer.json().await.expect("an answer")
     }
@@ -215,7 +215,7 @@ async fn faults_of_answers() {
     for (fault, status) in rows {
         let stage = Stage::new().await;
         let provider = Provider::new(&stage, &stage.endless(), &[fault]).await;
-        let answer = provider.try_post("/submit", &provider.body(1).await).await.ok();
+        let answer = provider.try_post("/submit", &provider.body(1)).await.ok();
         assert_eq!(answer.as_ref().map(Response::status), status, "{fault}");
         if let Some(answer) = answer {
             assert_eq!(answer.headers().contains_key("retry-after"), fault == "refuse-429");
@@ -234,7 +234,7 @@ async fn faults_of_answers() {
 async fn a_provider_that_hangs_answers_nobody_and_takes_nothing() {
     let stage = Stage::new().await;
     let provider = Provider::new(&stage, &stage.endless(), &["hang"]).await;
-    let body = provider.body(1).await;
+    let body = provider.body(1);
     let asked = tokio::time::timeout(std::time::Duration::from_millis(500), provider.try_post("/submit", &body)).await;
     assert!(asked.is_err(), "{asked:?}");
     assert!(provider.records().await.is_empty());

@@ -62,7 +62,7 @@ async fn an_attempt_that_is_not_ours_ends_before_anything_is_loaded() {
 async fn a_webhook_that_knows_no_claim_is_served_as_the_original_did() {
     let stage = Stage::new().await;
     stage.edit(|script| (script.claim, script.claim_status) = (None, StatusCode::NOT_FOUND));
-    let claim = stage.claim().await;
+    let claim = stage.claim();
     let renderer = stage.renderer(COPY);
     let child = stage
         .container(&renderer)
@@ -80,7 +80,7 @@ async fn a_webhook_that_knows_no_claim_is_served_as_the_original_did() {
 async fn a_container_with_keys_of_its_own_signs_its_upload() {
     let stage = Stage::new().await;
     stage.edit(|script| (script.claim, script.claim_status) = (None, StatusCode::NOT_FOUND));
-    let (claim, config) = (stage.claim().await, &stage.store.config);
+    let (claim, config) = (stage.claim(), &stage.store.config);
     let renderer = stage.renderer(COPY);
     let child = stage
         .container(&renderer)
@@ -98,7 +98,7 @@ async fn a_container_with_keys_of_its_own_signs_its_upload() {
 #[tokio::test]
 async fn bad_audio_has_its_own_codes() {
     let stage = Stage::new().await;
-    let good = stage.claim().await;
+    let good = stage.claim();
     let mut missing = good.clone();
     missing.audio_url = Secret::new(stage.webhook.url.clone() + "/nothing-here");
     let mut refused = good.clone();
@@ -107,7 +107,7 @@ async fn bad_audio_has_its_own_codes() {
     dead.audio_url = Secret::new(nowhere().await);
     let mut noise = good.clone();
     stage.store.bucket.put(NOISE, "audio/wav", "no sound".into()).await.expect("an object");
-    noise.audio_url = stage.store.bucket.sign_get(NOISE, Duration::from_hours(1)).await.expect("an address");
+    noise.audio_url = stage.store.bucket.sign_get(NOISE, Duration::from_hours(1));
     let mut other = good.clone();
     other.audio_size_bytes = Some(11);
     let rows = [
@@ -157,7 +157,7 @@ async fn a_download_that_breaks_off_is_taken_up_where_it_broke() {
     let stage = Stage::new().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let sender = serve(axum::Router::new().fallback(half).with_state(asked.clone())).await;
-    let mut claim = stage.claim().await;
+    let mut claim = stage.claim();
     claim.audio_url = Secret::new(sender.url.clone());
     claim.audio_size_bytes = Some(wav().len() as u64);
     stage.grant(&claim);
@@ -209,9 +209,9 @@ async fn a_video_that_the_webhook_does_not_see_is_uploaded_once_more() {
 #[tokio::test]
 async fn an_upload_address_that_ran_out_is_renewed_by_a_second_claim() {
     let stage = Stage::new().await;
-    let mut claim = stage.claim().await;
+    let mut claim = stage.claim();
     claim.upload_url = Secret::new(claim.upload_url.expose().replace("X-Amz-Signature=", "X-Amz-Signature=0"));
-    let fresh = stage.claim().await;
+    let fresh = stage.claim();
     stage.grant(&claim);
     let claimed = stage.folder.path().join("claimed");
     let renderer = stage

@@ -16,10 +16,10 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn signed_addresses_work_until_they_are_touched() {
     let store = Store::new().await;
     let http = http_client(HOUR);
-    let put = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let put = store.bucket.sign_put(KEY, HOUR);
     let sent = http.put(put.expose()).body("a video").send().await.expect("an answer");
     assert_eq!(sent.status(), StatusCode::OK);
-    let get = store.bucket.sign_get(KEY, HOUR).await.expect("an address");
+    let get = store.bucket.sign_get(KEY, HOUR);
     let got = http.get(get.expose()).header(header::RANGE, "bytes=2-").send().await.expect("an answer");
     assert_eq!(got.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(got.headers()[header::CONTENT_RANGE], "bytes 2-6/7");
@@ -55,7 +55,7 @@ async fn large_uploads_copies_and_removals_are_what_the_bucket_expects() {
 async fn of_many_conditional_writers_one_wins() {
     let store = Store::new().await;
     let http = http_client(HOUR);
-    let url = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let url = store.bucket.sign_put(KEY, HOUR);
     let writers = (0..16)
         .map(|writer| http.put(url.expose()).header(header::IF_NONE_MATCH, "*").body(format!("{writer}")).send());
     let answers = future::join_all(writers).await;
@@ -69,7 +69,7 @@ async fn of_many_conditional_writers_one_wins() {
 async fn a_page_of_another_origin_may_upload() {
     let store = Store::new().await;
     let http = http_client(HOUR);
-    let url = store.bucket.sign_put(KEY, HOUR).await.expect("an address");
+    let url = store.bucket.sign_put(KEY, HOUR);
     let asked = http
         .request(Method::OPTIONS, url.expose())
         .header(header::ORIGIN, "https://example.com")

@@ -61,11 +61,7 @@ impl Api {
         let found: Vec<_> = futures_util::stream::iter(found).buffered(READS).try_collect().await?;
         // One that aged out meanwhile, or that went on to another status, is not on this page.
         let fits = |job: &Job| job.requested.is_some() && status.is_none_or(|status| job.status() == status);
-        let mut told = Vec::with_capacity(found.len());
-        for (id, job) in found.iter().filter(|(_, job)| fits(job)) {
-            told.push(self.tell(*id, job, None).await);
-        }
-        Ok(told)
+        Ok(found.iter().filter(|(_, job)| fits(job)).map(|(id, job)| self.tell(*id, job, None)).collect())
     }
 
     /// The job at least as new as the index knows it.

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use events::AudioKey;
 use events::wire::client::{Upload, UploadRequest};
 
-use super::{Api, submit, unavailable};
+use super::{Api, submit};
 use crate::http::problem::Problem;
 use crate::{audio, clock};
 
@@ -31,7 +31,7 @@ pub(super) async fn upload(State(api): State<Api>, body: Bytes) -> Result<(Statu
         Problem::field("/filename", format!("must end with the extension of a kind that is taken: {}", audio::TAKEN))
     })?;
     let key = AudioKey::of_upload(clock::new_id(), &extension).map_err(|_| Problem::internal())?.to_string();
-    let url = api.bucket.sign_put(&key, LIFETIME).await.map_err(|error| unavailable(&error))?;
+    let url = api.bucket.sign_put(&key, LIFETIME);
     let expires_at = clock::now() + LIFETIME;
     let answer = Upload { key, url, method: "PUT".into(), headers: BTreeMap::new(), expires_at };
     Ok((StatusCode::CREATED, Json(answer)))

@@ -109,7 +109,7 @@ impl Api {
         }
         let (revision, job) = self.find(id, least).await?;
         let source = revision.map(|revision| (epoch, revision));
-        let view = Arc::new(self.view(id, form, &job, day, source).await?);
+        let view = Arc::new(self.view(id, form, &job, day, source)?);
         if source.is_some() {
             self.views.keep((id, form), &view);
         }
@@ -143,7 +143,7 @@ impl Api {
         Ok((revision, remember(job, least)))
     }
 
-    async fn view(
+    fn view(
         &self,
         id: JobId,
         form: Form,
@@ -151,7 +151,7 @@ impl Api {
         day: Timestamp,
         source: Option<(u64, u64)>,
     ) -> Result<View, Problem> {
-        let told = self.tell(id, job, Some(day)).await;
+        let told = self.tell(id, job, Some(day));
         let body = match form {
             Form::Kiln => serde_json::to_vec(&told),
             Form::Original => serde_json::to_vec(&as_original(&told)),
@@ -165,14 +165,11 @@ impl Api {
         Ok(View { version, status, etag, body, requested, position, day, source, read: Instant::now() })
     }
 
-    /// The whole answer, with a download address if a day of signing is given. If it cannot be signed, the rest still
-    /// comes.
-    pub(super) async fn tell(&self, id: JobId, job: &Job, signed: Option<Timestamp>) -> Poll {
+    /// The whole answer, with a download address if a day of signing is given.
+    pub(super) fn tell(&self, id: JobId, job: &Job, signed: Option<Timestamp>) -> Poll {
         let output = job.completed().map(|completed| completed.output.clone());
-        let url = match (output.as_ref().and_then(Output::key), signed) {
-            (Some(key), Some(day)) => self.bucket.sign_get_from(key, day, LONGEST_SIGNATURE).await.ok(),
-            _ => None,
-        };
+        let key = output.as_ref().and_then(Output::key);
+        let url = key.zip(signed).map(|(key, day)| self.bucket.sign_get_from(key, day, LONGEST_SIGNATURE));
         Poll {
             job_id: id,
             kind: "render".into(),

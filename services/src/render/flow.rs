@@ -169,7 +169,7 @@ impl Attempt<'_> {
         let url = order.upload_url.clone();
         let url = match url {
             Some(url) => url,
-            None => self.sign_upload().await?.ok_or_else(missing)?,
+            None => self.sign_upload()?.ok_or_else(missing)?,
         };
         let mut outcome = transfer::upload(video, &url, &order.upload_headers).await;
         if matches!(outcome, Err(transfer::Error::Refused)) && self.renew().await? {
@@ -181,11 +181,10 @@ impl Attempt<'_> {
     }
 
     /// An address for the video, signed with the container's own `R2_*` credentials where it has them.
-    async fn sign_upload(&self) -> Result<Option<Secret>, Ending> {
+    fn sign_upload(&self) -> Result<Option<Secret>, Ending> {
         let Some(config) = order::own_bucket() else { return Ok(None) };
         let bucket = Bucket::new(&config).map_err(|error| order::invalid(&error.to_string()))?;
-        let signed = Box::pin(bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE)).await;
-        signed.map(Some).map_err(|error| Failure::new(Code::UploadFailed, &error.to_string()).into())
+        Ok(Some(bucket.sign_put(&self.order.upload_key, OWN_SIGNATURE)))
     }
 
     /// Fresh addresses from a second claim by the same input; false where the other side knows no claim.

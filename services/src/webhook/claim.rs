@@ -79,19 +79,13 @@ impl Webhook {
             },
         };
         let upload_key = key::output(grant.job, grant.attempt);
-        let audio_key = audio.to_string();
-        let signed = tokio::try_join!(
-            self.bucket.sign_get(&audio_key, AUDIO_LIFETIME),
-            self.bucket.sign_put(&upload_key, UPLOAD_LIFETIME)
-        );
-        let (audio_url, upload_url) = signed.map_err(|error| unknown(grant, &error))?;
         Ok(ClaimAnswer {
             attempt: grant.attempt,
-            audio_url,
+            audio_url: self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME),
             audio_ext: audio.extension().to_owned(),
             audio_sha256: sha256,
             audio_size_bytes: size_bytes,
-            upload_url,
+            upload_url: self.bucket.sign_put(&upload_key, UPLOAD_LIFETIME),
             upload_headers: BTreeMap::new(),
             upload_key,
             expires_at: clock::now() + AUDIO_LIFETIME,

@@ -28,10 +28,7 @@ impl Worker {
             Err(outcome) => return outcome,
         };
         self.stage(id, n, stage::GENERATING_URL).await;
-        let body = match self.body(id, spec, &audio, n).await {
-            Ok(body) => body,
-            Err(error) => return self.later(id, n, &error),
-        };
+        let body = self.body(id, spec, &audio, n);
         self.stage(id, n, stage::DISPATCHING).await;
         let outcome = self.modal.submit(&body).await;
         self.circuit.note(&outcome);
@@ -41,30 +38,24 @@ impl Worker {
         outcome
     }
 
-    async fn body(
-        &self,
-        id: JobId,
-        spec: &Spec,
-        audio: &events::AudioKey,
-        n: Attempt,
-    ) -> Result<SubmitBody, bucket::Error> {
+    fn body(&self, id: JobId, spec: &Spec, audio: &events::AudioKey, n: Attempt) -> SubmitBody {
         let upload_key = key::output(id, n);
         let lifetime = Duration::from_secs(spec.deadline_seconds.into()) + SLACK;
         let grant = Grant { job: id, attempt: n, expires: clock::now() + lifetime };
-        Ok(SubmitBody {
+        SubmitBody {
             job_id: id,
             attempt: n,
             idempotency_key: SubmitBody::idempotency_key(id, n),
             config: spec.config(),
-            audio_signed_url: self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME).await?,
+            audio_signed_url: self.bucket.sign_get(&audio.to_string(), AUDIO_LIFETIME),
             audio_ext: audio.extension().to_owned(),
-            upload_signed_url: self.bucket.sign_put(&upload_key, lifetime).await?,
+            upload_signed_url: self.bucket.sign_put(&upload_key, lifetime),
             r2_upload_key: upload_key,
             callback_url: self.callback_url.to_string(),
             webhook_url: format!("{}/api/webhooks/worker", self.callback_url),
             webhook_secret: self.roots.mint(&grant),
             gpu: spec.output_format.needs_gpu(),
-        })
+        }
     }
 
     /// The store is down or slow: no attempt is spent.

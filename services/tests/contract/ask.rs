@@ -20,7 +20,7 @@ const JSON: &str = "application/json";
 pub(super) async fn credentials(endpoint: &Endpoint<'_>) {
     for door in DOORS {
         for key in [["", ""], ["key", ""], ["", "secret"], ["key", "wrong"], ["secret", "key"]] {
-            let body = endpoint.body(1).await.to_string();
+            let body = endpoint.body(1).to_string();
             let refused = endpoint.send(door, JSON, key, body).await;
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{door} {key:?}");
         }
@@ -36,7 +36,7 @@ async fn is_refused(answer: Response, status: StatusCode, what: &str) {
 }
 
 pub(super) async fn bad_bodies(endpoint: &Endpoint<'_>) {
-    let good = endpoint.body(1).await;
+    let good = endpoint.body(1);
     let change = |field: &str, value: Value| {
         let mut body = good.clone();
         body[field] = value;
@@ -81,7 +81,7 @@ pub(super) async fn bad_requests(endpoint: &Endpoint<'_>) {
             let answer = endpoint.send(door, JSON, key, text.to_owned()).await;
             is_refused(answer, StatusCode::UNPROCESSABLE_ENTITY, text).await;
         }
-        let good = endpoint.body(1).await.to_string();
+        let good = endpoint.body(1).to_string();
         for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
             let answer = endpoint.send(door, kind, key, good.clone()).await;
             is_refused(answer, StatusCode::UNPROCESSABLE_ENTITY, kind).await;
@@ -109,7 +109,7 @@ pub(super) async fn unknown_calls(endpoint: &Endpoint<'_>) {
 }
 
 pub(super) async fn submit_answer(endpoint: &Endpoint<'_>) {
-    let mut body = endpoint.body(2).await;
+    let mut body = endpoint.body(2);
     (body["gpu"], body["a_field_of_a_newer_release"]) = (json!(true), json!(1));
     let answer: Value = endpoint.ask("submit", &body).await;
     let call = answer["call_id"].as_str().expect("a call");
@@ -159,7 +159,7 @@ pub(super) async fn not_ours(endpoint: &Endpoint<'_>) {
         let result = state.result.expect("a result");
         assert_eq!((state.status, result.ok, result.code.as_deref()), (CallStatus::Completed, false, Some(code)));
     }
-    endpoint.stage.grant(&endpoint.stage.claim().await);
+    endpoint.stage.grant(&endpoint.stage.claim());
 }
 
 pub(super) async fn cancel(endpoint: &Endpoint<'_>) {
@@ -186,7 +186,7 @@ pub(super) async fn own_client(endpoint: &Endpoint<'_>) {
         modal::Client::new(&config).expect("a client")
     };
     let [_, number] = ENDLESS;
-    let body: SubmitBody = serde_json::from_value(endpoint.body(number).await).expect("a body");
+    let body: SubmitBody = serde_json::from_value(endpoint.body(number)).expect("a body");
     assert!(matches!(client("wrong").submit(&body).await, SubmitOutcome::Misconfigured));
     let client = client("secret");
     let SubmitOutcome::Accepted(dispatched) = client.submit(&body).await else { panic!("it was not accepted") };

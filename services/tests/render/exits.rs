@@ -80,7 +80,7 @@ async fn cut() -> Response {
 async fn audio_that_is_always_cut_off_is_given_up() {
     let stage = Stage::new().await;
     let sender = serve(axum::Router::new().fallback(cut)).await;
-    let mut claim = stage.claim().await;
+    let mut claim = stage.claim();
     claim.audio_url = Secret::new(sender.url.clone());
     stage.grant(&claim);
     assert_eq!(code(&stage.run(COPY).await), ("audio_missing", true));
@@ -89,7 +89,7 @@ async fn audio_that_is_always_cut_off_is_given_up() {
 #[tokio::test]
 async fn an_upload_that_is_refused_or_reaches_nobody_is_a_failed_upload() {
     let stage = Stage::new().await;
-    let good = stage.claim().await;
+    let good = stage.claim();
     let broken = |url: String| events::wire::callback::ClaimAnswer { upload_url: Secret::new(url), ..good.clone() };
     let refuse = |status: StatusCode| axum::Router::new().fallback(move || async move { status });
     let (odd, busy) = (serve(refuse(StatusCode::CONFLICT)).await, serve(refuse(StatusCode::SERVICE_UNAVAILABLE)).await);

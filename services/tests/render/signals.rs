@@ -43,7 +43,7 @@ async fn at_every_stage_it_ends_at_once_and_leaves_nothing() {
     for at in [At::Claim, At::Download, At::Upload, At::Callback] {
         let stage = Stage::new().await;
         let (server, was_asked) = deaf().await;
-        let mut claim = stage.claim().await;
+        let mut claim = stage.claim();
         let renderer = stage.renderer(COPY);
         let mut container = stage.container(&renderer);
         match at {
