@@ -1,6 +1,7 @@
 //! The command line: one binary, and what it can be told to do.
 
 mod keys;
+mod ready;
 mod signals;
 mod telemetry;
 
@@ -55,6 +56,8 @@ enum Command {
     Fence(fence::Args),
     /// Remove from the store what nobody will ask for again; the worker does it once an hour
     Sweep(sweeper::Args),
+    /// Ask a role on this machine whether it is ready; the exit code tells
+    Ready(ready::Args),
     /// Make, show and revoke API keys
     Keys(keys::Args),
     /// The program in the GPU container: claim, download, render, upload, report
@@ -118,6 +121,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(code);
         }
         Command::Keys(args) => print(&keys::run(args)?),
+        Command::Ready(args) => ready::run(&args).await?,
         Command::Guard(_) => {}
         Command::Doctor(args) => {
             telemetry::start("error");
@@ -155,7 +159,7 @@ async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<(
         #[cfg(feature = "dev")]
         Command::Demo(_) | Command::Dev(_) | Command::Bench(_) => Ok(()),
         Command::Rebuild(_) | Command::Doctor(_) | Command::Render(_) => Ok(()),
-        Command::Probe { .. } | Command::Keys(_) | Command::Guard(_) => Ok(()),
+        Command::Probe { .. } | Command::Keys(_) | Command::Ready(_) | Command::Guard(_) => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod contract;
 mod demo;
+mod deploy;
 mod doctor;
 mod faults;
 mod fence;

@@ -22,10 +22,21 @@ pub(crate) fn python() -> Command {
 
 /// `python3` with schemathesis.
 pub(crate) fn schemathesis() -> Command {
-    let requirements = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.txt"));
-    let mut command = with(&packages(requirements));
+    let mut command = with_schemathesis();
     command.args(["-m", "schemathesis.cli"]);
     command
+}
+
+/// A YAML file as JSON, by the reader that schemathesis brings.
+pub(crate) fn yaml(file: &Path) -> serde_json::Value {
+    const READ: &str = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+    let text = tell(with_schemathesis().args(["-c", READ]).arg(file)).unwrap_or_else(|problem| panic!("{problem}"));
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+fn with_schemathesis() -> Command {
+    let requirements = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.txt"));
+    with(&packages(requirements))
 }
 
 fn with(packages: &Path) -> Command {
