@@ -32,6 +32,7 @@ use crate::http::code::Code;
 use crate::http::gate::Gate;
 use crate::http::problem::Problem;
 use crate::http::route;
+use crate::page;
 pub use openapi::document;
 use view::Views;
 use written::Written;
@@ -97,9 +98,10 @@ impl Api {
         &self.watch
     }
 
-    /// Its routes, behind this gate.
+    /// Its routes, behind this gate, and the page, which is open.
     pub fn router(self, gate: &Gate) -> Router {
-        route::router(table::routes(), gate).with_state(self)
+        let page = page::router(self.bucket.origin());
+        route::router(table::routes(), gate).merge(page).with_state(self)
     }
 
     /// Whether work may begin, asked before a body is read.

@@ -130,6 +130,11 @@ impl Bucket {
         Ok(Self { client, name: config.r2_bucket_name.clone(), signer })
     }
 
+    /// Scheme, host and port of every address that is signed here.
+    pub fn origin(&self) -> &str {
+        self.signer.origin()
+    }
+
     /// Makes the bucket if it is not there. Returns whether it was made.
     pub async fn provision(&self) -> Result<bool, Error> {
         if self.client.head_bucket().bucket(&self.name).send().await.is_ok() {

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod modal;
 pub mod news;
 pub mod output;
+mod page;
 pub mod probe;
 pub mod program;
 pub mod projector;

@@ -20,6 +20,7 @@ mod limits;
 mod metrics;
 mod modal;
 mod openapi;
+mod page;
 mod python;
 mod rebuild;
 mod recipes;

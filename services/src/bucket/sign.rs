@@ -40,6 +40,10 @@ impl Signer {
         })
     }
 
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// An address that allows this method on this key; `operation` is what S3 calls that.
     pub(super) fn address(
         &self,

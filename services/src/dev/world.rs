@@ -180,6 +180,7 @@ impl World {
             "\
 kiln is up
 
+  page      {api}/
   api       {api}
   nats      {nats}
   s3        {s3}  bucket {bucket}
