@@ -45,7 +45,10 @@ export function open(id) {
   place().scrollIntoView({ block: "nearest" });
 }
 
-/** A stream for the job in view, and only while somebody looks: a browser opens few connections to a server. @param {string} id */
+/**
+ * A stream for the job in view, and only while somebody looks: a browser opens few connections to a server.
+ * @param {string} id
+ */
 async function watch(id) {
   leaving.abort();
   leaving = new AbortController();

@@ -10,7 +10,10 @@ export const keys = new EventTarget();
 /** Whether the server has refused us, so that nothing needs to be asked again before there is another key. */
 let isRefused = false;
 
-/** The headers that show the key, if there is one. */
+/**
+ * The headers that show the key, if there is one.
+ * @returns {Record<string, string>}
+ */
 export function credentials() {
   const key = sessionStorage.getItem(NAME);
   return key ? { Authorization: `Bearer ${key}` } : {};

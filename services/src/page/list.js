@@ -22,7 +22,7 @@ let nextCursor = null;
 let counts = {};
 /** Grows with each change of what is asked for, so that a late answer is not shown. */
 let generation = 0;
-/** What was last said of each job in view. @type {Map<string, string>} */
+/** @type {Map<string, string>} what was last said of each job in view */
 let said = new Map();
 
 const alarm = new Alarm();
@@ -107,8 +107,10 @@ function show(answer) {
 
 function drawFilters() {
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  /** @typedef {[string, string]} Filter */
+  /** @type {Filter[]} */
   const filters = [["", "All"], ...Object.entries(STATUSES)];
-  const create = ([wanted, label]) => {
+  const create = (/** @type {Filter} */ [wanted, label]) => {
     const button = make("button", { type: "button" }, label, make("span", { class: "badge" }));
     button.addEventListener("click", () => choose(wanted));
     return button;
@@ -134,8 +136,11 @@ function drawEmpty(isEmpty) {
   tell(find("#empty"), !isEmpty ? "" : kind ? `No job is ${kind}.` : "No jobs yet. Your first video begins with a file above.");
 }
 
-/** @returns {HTMLElement} */
-function create(/** @type {Job} */ job) {
+/**
+ * @param {Job} job
+ * @returns {HTMLElement}
+ */
+function create(job) {
   const item = find("li", stamp("row"));
   find("a", item).href = `#/job/${job.jobId}`;
   return item;
@@ -176,7 +181,10 @@ function ago(time) {
   return minutes < 24 * 60 ? `${Math.floor(minutes / 60)} h ago` : new Date(time).toLocaleDateString("en", { dateStyle: "medium" });
 }
 
-/** Says what became of jobs in view; progress alone is not worth a word. @param {Job[]} jobs */
+/**
+ * Says what became of jobs in view; progress alone is not worth a word.
+ * @param {Job[]} jobs
+ */
 function tellChanges(jobs) {
   const changed = jobs.filter((job) => said.has(job.jobId) && said.get(job.jobId) !== job.status);
   said = new Map(jobs.map((job) => [job.jobId, job.status]));

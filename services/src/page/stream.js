@@ -54,7 +54,7 @@ function open(id, last, signal) {
  * @returns {AsyncGenerator<{id: string, name: string, data: string}>}
  */
 async function* events(response, signal) {
-  const body = /** @type {ReadableStream<Uint8Array>} */ (response.body);
+  const body = /** @type {ReadableStream<BufferSource>} */ (response.body);
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
