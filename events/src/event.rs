@@ -145,6 +145,9 @@ pub enum WaitingFor {
 }
 
 impl WaitingFor {
+    /// Everything that a job may wait for.
+    pub const ALL: [Self; 6] = [Self::Slot, Self::Modal, Self::Container, Self::Render, Self::Retry, Self::Reconcile];
+
     /// As the wire spells it.
     pub fn name(self) -> &'static str {
         match self {

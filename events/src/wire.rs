@@ -3,3 +3,4 @@
 pub mod callback;
 pub mod client;
 pub mod dispatch;
+pub mod operator;

@@ -72,6 +72,12 @@ pub enum Error {
     /// A dead letter could not be kept.
     #[error("cannot keep a dead letter of `{0}`")]
     Bury(String, #[source] Cause),
+    /// The dead letters did not come.
+    #[error("cannot read the dead letters")]
+    Letters(#[source] Cause),
+    /// A consumer was not told to deliver again.
+    #[error("cannot make the projectors read again")]
+    Redrive(#[source] Cause),
     /// A job's entry could not be read.
     #[error("cannot read the entry of job `{0}`")]
     Read(JobId, #[source] Cause),
@@ -147,6 +153,8 @@ impl Error {
             | Self::ReadMany(source)
             | Self::Room(source)
             | Self::Bench(source)
+            | Self::Letters(source)
+            | Self::Redrive(source)
             | Self::Watch(source) => source.is_transient(),
         }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Info {
 
 #[derive(Deserialize)]
 pub(crate) struct State {
+    pub(crate) messages: u64,
     pub(crate) first_seq: u64,
     pub(crate) last_seq: u64,
     /// In the year 1 for an empty stream.
@@ -45,7 +46,7 @@ impl Log {
     /// Where the log begins and ends; `None` if there is no log.
     pub async fn head(&self) -> Result<Option<Head>, Error> {
         match info(self.bus(), RENDER).await {
-            Ok(Info { created, state: State { first_seq, last_seq, last_ts } }) => {
+            Ok(Info { created, state: State { first_seq, last_seq, last_ts, .. } }) => {
                 let last_time = Timestamp::parse(&last_ts).ok();
                 Ok(Some(Head { created, first_seq, last_seq, last_time }))
             }

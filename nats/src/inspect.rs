@@ -134,7 +134,14 @@ fn needs(role: &str) -> impl Iterator<Item = &'static str> {
 const NEEDS: [(&str, &[&str]); 4] = [
     (
         "api",
-        &["render.x.requested", "render.x.cancelled", "$JS.API.STREAM.MSG.GET.RENDER", "$JS.API.DIRECT.GET.KV_JOBS.x"],
+        &[
+            "render.x.requested",
+            "render.x.cancelled",
+            "$JS.API.STREAM.MSG.GET.RENDER",
+            "$JS.API.DIRECT.GET.KV_JOBS.x",
+            "$JS.API.STREAM.MSG.GET.RENDER_DEAD",
+            "$JS.API.CONSUMER.RESET.RENDER.projector",
+        ],
     ),
     (
         "webhook",

@@ -147,25 +147,40 @@ struct Answer {
     message: Raw,
 }
 
+/// A message as the leader tells of it, headers and payload in base64.
 #[derive(Deserialize)]
-struct Raw {
-    subject: String,
-    seq: u64,
-    time: Timestamp,
+pub(crate) struct Raw {
+    pub(crate) subject: String,
+    pub(crate) seq: u64,
+    pub(crate) time: Timestamp,
     #[serde(default)]
     data: String,
     #[serde(default)]
     hdrs: String,
 }
 
+impl Raw {
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, Cause> {
+        STANDARD.decode(&self.data).map_err(Cause::client)
+    }
+
+    /// The block of headers, as whoever published wrote it.
+    pub(crate) fn headers(&self) -> Result<Vec<u8>, Cause> {
+        STANDARD.decode(&self.hdrs).map_err(Cause::client)
+    }
+}
+
 async fn of_leader(bus: &Bus, stream: &str, body: Value) -> Result<Option<Stored>, Cause> {
+    let Some(raw) = raw_of_leader(bus, stream, body).await? else { return Ok(None) };
+    let (payload, is_readable) = (raw.payload()?.into(), is_readable(&raw.subject, &raw.headers()?));
+    Ok(Some(Stored { subject: raw.subject, seq: raw.seq, time: raw.time, payload, is_readable }))
+}
+
+pub(crate) async fn raw_of_leader(bus: &Bus, stream: &str, body: Value) -> Result<Option<Raw>, Cause> {
     let answer: Result<Answer, Cause> = bus.ask(&format!("STREAM.MSG.GET.{stream}"), &body).await;
-    let Raw { subject, seq, time, data, hdrs } = match answer {
-        Ok(answer) => answer.message,
-        Err(Cause::Refused { code: MESSAGE_NOT_FOUND, .. }) => return Ok(None),
-        Err(cause) => return Err(cause),
-    };
-    let bytes = |text: String| STANDARD.decode(text).map_err(Cause::client);
-    let (payload, is_readable) = (bytes(data)?.into(), is_readable(&subject, &bytes(hdrs)?));
-    Ok(Some(Stored { subject, seq, time, payload, is_readable }))
+    match answer {
+        Ok(answer) => Ok(Some(answer.message)),
+        Err(Cause::Refused { code: MESSAGE_NOT_FOUND, .. }) => Ok(None),
+        Err(cause) => Err(cause),
+    }
 }

@@ -41,7 +41,7 @@ const CONSUMERS: [(&str, &str); 3] = [
 
 /// The server's error numbers for what does not exist.
 pub(crate) const STREAM_NOT_FOUND: u64 = 10059;
-const CONSUMER_NOT_FOUND: u64 = 10014;
+pub(crate) const CONSUMER_NOT_FOUND: u64 = 10014;
 
 /// Whether a message may be acknowledged before it is on disk.
 const PERSIST_MODE: &str = "persist_mode";

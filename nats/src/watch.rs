@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
 use async_nats::jetstream::{self, Message};
-use events::{JobId, Status, Timestamp};
+use events::{JobId, Status, Timestamp, WaitingFor};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -106,6 +106,12 @@ impl Watch {
     pub fn counts(&self) -> [(Status, usize); Status::ALL.len()] {
         let counts = self.index().counts();
         Status::ALL.map(|status| (status, counts[status as usize]))
+    }
+
+    /// How many jobs wait for what.
+    pub fn waits(&self) -> [(WaitingFor, usize); WaitingFor::ALL.len()] {
+        let waits = self.index().waits();
+        WaitingFor::ALL.map(|what| (what, waits[what as usize]))
     }
 
     /// The place in the queue, from 1, of a pending job that was requested at this sequence, whether or not its entry is

@@ -12,6 +12,7 @@ use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
 mod cluster;
 mod consumer;
 mod fence;
+mod letters;
 mod log;
 mod login;
 mod permissions;

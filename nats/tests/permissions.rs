@@ -18,7 +18,7 @@ mod rights;
 const USERS: [&str; 7] = ["api", "worker", "webhook", "projector", "serve", "operator", "publisher"];
 
 /// A subject, and who may publish to it.
-const PUBLISH: [(&str, &str); 55] = [
+const PUBLISH: [(&str, &str); 59] = [
     ("render.{id}.requested", "api serve operator publisher"),
     ("render.{id}.dispatched.1", "worker serve"),
     ("render.{id}.started.1", "webhook serve"),
@@ -45,6 +45,8 @@ const PUBLISH: [(&str, &str); 55] = [
     ("$JS.API.DIRECT.GET.KV_JOBS.$KV.JOBS.{id}", "api projector serve operator"),
     ("$JS.API.DIRECT.GET.RENDER_PROGRESS.render.{id}.progressed", "api worker webhook serve operator"),
     ("$JS.API.DIRECT.GET.RENDER_DEAD", "operator"),
+    ("$JS.API.STREAM.MSG.GET.RENDER_DEAD", "api serve operator"),
+    ("$JS.API.STREAM.INFO.RENDER_DEAD", "api worker webhook projector serve operator"),
     ("$JS.API.STREAM.NAMES", "operator"),
     ("$JS.API.STREAM.CREATE.RENDER", "operator"),
     ("$JS.API.STREAM.CREATE.OTHER", ""),
@@ -66,7 +68,9 @@ const PUBLISH: [(&str, &str); 55] = [
     ("$JS.API.CONSUMER.DELETE.RENDER.worker", ""),
     ("$JS.API.CONSUMER.DELETE.KV_JOBS.watch", "api serve operator"),
     ("$JS.API.CONSUMER.PAUSE.RENDER.worker", ""),
-    ("$JS.API.CONSUMER.RESET.RENDER.projector", "operator"),
+    ("$JS.API.CONSUMER.RESET.RENDER.projector", "api serve operator"),
+    ("$JS.API.CONSUMER.RESET.RENDER.worker", "operator"),
+    ("$JS.API.CONSUMER.RESET.RENDER_PROGRESS.projector", "operator"),
     ("$JS.API.CONSUMER.MSG.NEXT.RENDER.worker", "worker serve operator"),
     ("$JS.API.CONSUMER.MSG.NEXT.RENDER.projector", "projector serve operator"),
     ("$JS.ACK.RENDER.worker.1.1.1.1.0", "worker serve operator"),

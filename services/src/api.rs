@@ -4,10 +4,13 @@ mod asked;
 mod cancel;
 mod docs;
 mod follow;
+mod health;
 mod history;
+mod letters;
 mod list;
 mod openapi;
 mod poll;
+mod query;
 mod retry;
 mod stream;
 mod submit;
@@ -21,7 +24,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use events::{Command, JobId, Timestamp};
-use nats::{Jobs, Log, Record, Watch};
+use nats::{Jobs, Letters, Log, Record, Watch};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +54,10 @@ pub struct Api {
     space: Arc<submit::Space>,
     /// Places for long bodies that are read whole, so that they never fill the memory.
     long_bodies: Arc<Semaphore>,
+    /// Places for reading dead letters, which may be long too.
+    letter_reads: Arc<Semaphore>,
+    letters: Letters,
+    store_seen: Arc<health::StoreSeen>,
     /// What audio may be fetched by its address; none without these.
     audio_urls: Option<fetch::Rules>,
 }
@@ -62,6 +69,7 @@ impl Api {
     /// The role, ready to serve until `stop`: then it takes no new work.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
         Self {
+            letters: Letters::new(log.bus().clone()),
             log,
             jobs,
             bucket,
@@ -72,6 +80,8 @@ impl Api {
             now: clock::now,
             space: Arc::default(),
             long_bodies: Arc::new(Semaphore::new(LONG_BODIES)),
+            letter_reads: Arc::new(Semaphore::new(letters::AT_ONCE)),
+            store_seen: Arc::default(),
             audio_urls: None,
         }
     }

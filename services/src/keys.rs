@@ -30,7 +30,7 @@ pub enum Scope {
     Read,
     /// Cancel jobs.
     Cancel,
-    /// All of these, and the metrics.
+    /// All of these, the metrics, and having dead letters read again.
     Admin,
 }
 

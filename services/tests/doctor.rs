@@ -31,7 +31,7 @@ const USERS: &str = r#"authorization { users: [
     { user: operator, password: secret }
     { user: api, password: secret, permissions: {
         publish: ["render.*.requested", "render.*.cancelled", "$JS.API.INFO", "$JS.API.*.INFO.>", "$JS.API.DIRECT.GET.>",
-                  "$JS.API.STREAM.MSG.GET.RENDER", "$SYS.REQ.USER.INFO"]
+                  "$JS.API.STREAM.MSG.GET.*", "$JS.API.CONSUMER.RESET.RENDER.projector", "$SYS.REQ.USER.INFO"]
         subscribe: ["_INBOX.api.>"] } }
     { user: worker, password: secret, permissions: {
         publish: ["$JS.API.INFO", "$JS.API.*.INFO.>", "$JS.API.DIRECT.GET.>", "$SYS.REQ.USER.INFO"]

@@ -96,6 +96,10 @@ impl Fenced {
             .await;
         assert_eq!(ask("POST", &format!("/api/render/{known}/claim")).await, refused);
         assert_eq!(ask("GET", &format!("/api/render/{known}")).await, (200, true, Value::Null));
+        let health = self.world.health().await;
+        let log = crate::health::part(&health, "log");
+        assert_eq!((&log["status"], &health["status"]), (&json!("down"), &json!("down")));
+        assert!(log["detail"].as_str().is_some_and(|detail| detail.contains(sentence)), "{health}");
         // Its request is gone from the log; that it never was one would be a lie. What is remembered is told with the mark.
         let told = ask("GET", &format!("/api/render/{lost}")).await;
         assert!(told == refused || told == (200, true, Value::Null), "{told:?}");

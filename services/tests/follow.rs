@@ -1,6 +1,6 @@
 //! Following a job: polls, long polls, streams and lists, over several apis, while the log and the bucket are mistreated.
 
-mod desk;
+pub(crate) mod desk;
 mod list;
 mod poll;
 mod stream;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod contract;
+mod deadletters;
 mod demo;
 mod deploy;
 mod doctor;
@@ -12,6 +13,7 @@ mod fetch;
 mod follow;
 mod gpu;
 mod guard;
+mod health;
 mod hostile;
 mod invariants;
 mod keys;

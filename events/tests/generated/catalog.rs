@@ -1,5 +1,7 @@
 //! Every schema, with its file, its title and its examples. The examples are made of the types themselves.
 
+mod operator;
+
 use events::event::{AttemptFailed, Cancelled, Completed, Dispatched, Failed, Output, Progressed, Requested, Started};
 use events::wire::{callback, client, dispatch};
 use events::{Code, Entry};
@@ -56,6 +58,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &str, example: &Value) -> T {
 pub(super) fn catalog() -> Vec<Schema> {
     let mut all = facts();
     all.extend(clients());
+    all.extend(operator::schemas());
     all.extend(provider());
     all.extend(containers());
     all

@@ -1,14 +1,17 @@
 //! The little of an entry that the index needs.
 
-use events::{Status, Timestamp};
+use events::{Status, Timestamp, WaitingFor};
 use serde::Deserialize;
 
 use super::Row;
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Glance {
     #[serde(default)]
     status: Status,
+    #[serde(default)]
+    waiting_for: Option<WaitingFor>,
     job: GlanceAtJob,
 }
 
@@ -29,6 +32,7 @@ impl Glance {
     pub(super) fn row(self, revision: u64) -> Option<Row> {
         let GlanceAtRequest { seq, time } = self.job.requested?;
         let requested_s = u32::try_from(time.unix_ms() / 1000).unwrap_or(0);
-        Some(Row { requested: seq, version: self.job.seq, revision, requested_s, status: self.status })
+        let (status, waiting_for) = (self.status, self.waiting_for);
+        Some(Row { requested: seq, version: self.job.seq, revision, requested_s, status, waiting_for })
     }
 }

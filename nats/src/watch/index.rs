@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use events::{JobId, Status};
+use events::{JobId, Status, WaitingFor};
 use tokio::sync::watch;
 
 use super::chunk::Chunk;
@@ -29,6 +29,8 @@ pub struct Row {
     pub requested_s: u32,
     /// Its status.
     pub status: Status,
+    /// What it waits for, as its entry tells; `None` after its end.
+    pub waiting_for: Option<WaitingFor>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(super) struct Index {
     requests: HashMap<JobId, u64>,
     chunks: BTreeMap<u64, Chunk>,
     counts: [usize; Status::ALL.len()],
+    waits: [usize; WaitingFor::ALL.len()],
     /// What was requested before this sequence has aged out of the log.
     first: u64,
     listeners: HashMap<JobId, watch::Sender<u64>>,
@@ -49,6 +52,7 @@ impl Default for Index {
             requests: HashMap::new(),
             chunks: BTreeMap::new(),
             counts: [0; Status::ALL.len()],
+            waits: [0; WaitingFor::ALL.len()],
             first: 0,
             listeners: HashMap::new(),
             prune_at: LEAST_PRUNED,
@@ -119,6 +123,10 @@ impl Index {
         self.counts
     }
 
+    pub(super) fn waits(&self) -> [usize; WaitingFor::ALL.len()] {
+        self.waits
+    }
+
     pub(super) fn first(&self) -> u64 {
         self.first
     }
@@ -149,8 +157,18 @@ impl Index {
         self.requests.insert(id, row.requested);
         let replaced = self.chunks.entry(chunk_of(row.requested)).or_default().insert(id, row);
         self.counts[row.status as usize] += 1;
+        if let Some(what) = row.waiting_for {
+            self.waits[what as usize] += 1;
+        }
         if let Some(replaced) = replaced {
-            self.counts[replaced.status as usize] -= 1;
+            self.uncount(&replaced);
+        }
+    }
+
+    fn uncount(&mut self, row: &Row) {
+        self.counts[row.status as usize] -= 1;
+        if let Some(what) = row.waiting_for {
+            self.waits[what as usize] -= 1;
         }
     }
 
@@ -158,11 +176,12 @@ impl Index {
         self.requests.remove(&id);
         let key = chunk_of(requested);
         let Some(chunk) = self.chunks.get_mut(&key) else { return };
-        if let Some(row) = chunk.remove(id, requested) {
-            self.counts[row.status as usize] -= 1;
-        }
+        let removed = chunk.remove(id, requested);
         if chunk.is_empty() {
             self.chunks.remove(&key);
+        }
+        if let Some(row) = removed {
+            self.uncount(&row);
         }
     }
 

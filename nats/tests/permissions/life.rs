@@ -6,9 +6,12 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use events::event::{Dispatched, Failed, Progressed, Started};
 use events::subject::Kind;
-use events::{Attempt, Entry, Event, JobId, Status, subject};
+use events::{Attempt, Entry, Event, JobId, Status, Timestamp, subject};
 use nats::topology::{self, RENDER, WORKER};
-use nats::{Append, Consumer, Delivery, Jobs, Log, Verdict, Verified, Watch, project, rebuild, verify};
+use nats::{
+    Append, Consumer, Delivery, Jobs, Letter, Letters, Log, Place, Reader, Redriven, Verdict, Verified, Watch, project,
+    rebuild, verify,
+};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
@@ -111,6 +114,17 @@ async fn the_roles_get_along_with_what_they_may() {
     worker.transact(wrong, |_| Ok::<_, ()>(failed())).await.expect("stored");
     entry(&jobs, wrong, |entry| entry.status == Status::Failed).await;
     wait_for("the watch", async || (watch.row(id)?.status == Status::Cancelled).then_some(())).await;
+
+    let letters = Letters::new(api.bus().clone());
+    assert_eq!(
+        (letters.before(9, 9).await.expect("the api may"), letters.total().await.expect("the api may")),
+        (vec![], 0)
+    );
+    let place = Place { stream: RENDER.into(), sequence: 1 };
+    let (headers, payload, (subject, reason)) = (vec![], vec![], Default::default());
+    let letter = Letter { seq: 1, time: Timestamp::default(), subject, job: None, reason, place, headers, payload };
+    assert_eq!(letters.redrive(&letter).await.expect("the api may"), Redriven::Done);
+    assert!(Reader::ask(api.bus(), RENDER, WORKER).await.expect("the api may").is_some_and(|reader| reader.asking > 0));
 
     for user in ["api", "worker", "webhook", "projector", "serve", "operator"] {
         assert_eq!(topology::drift(&world.bus_of(user).await).await.expect("everybody may look"), [], "{user}");

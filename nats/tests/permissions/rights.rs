@@ -13,7 +13,14 @@ async fn every_role_has_the_rights_that_it_needs_and_nobody_may_destroy() {
         assert_eq!((told.lacks(user), told.may_destroy()), (vec![], vec![]), "{user}");
     }
     let worker = User::ask(&world.bus_of("worker").await).await.expect("it may ask");
-    let lacks = ["render.x.requested", "render.x.cancelled", "$JS.API.DIRECT.GET.KV_JOBS.x", "_INBOX.{role}.>"];
+    let lacks = [
+        "render.x.requested",
+        "render.x.cancelled",
+        "$JS.API.DIRECT.GET.KV_JOBS.x",
+        "$JS.API.STREAM.MSG.GET.RENDER_DEAD",
+        "$JS.API.CONSUMER.RESET.RENDER.projector",
+        "_INBOX.{role}.>",
+    ];
     assert_eq!(worker.lacks("api"), lacks);
     let open = World::new().await;
     let anybody = User::ask(&open.bus("api").await).await.expect("it may ask");

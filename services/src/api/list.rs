@@ -9,15 +9,12 @@ use axum::extract::{RawQuery, State};
 use events::wire::client::{Counts, JobList, Poll};
 use events::{Job, JobId, Status};
 use futures_util::{StreamExt, TryStreamExt};
-use nats::Jobs;
 use tokio::time::timeout;
 
-use super::{Api, unavailable};
+use super::{Api, query, unavailable};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 
-/// Jobs on a page, where the client does not say how many.
-const PAGE: usize = 20;
 /// Jobs that are read from the log at once, where the bucket does not have them.
 const READS: usize = 16;
 /// How long a client waits for the index at the start of this process, before it has to come again.
@@ -76,24 +73,12 @@ impl Api {
 
 impl Query {
     fn parse(text: &str) -> Result<Self, Problem> {
-        let (mut status, mut limit, mut before) = (None, None, None);
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            let is_new = match &*name {
-                _ if value.is_empty() => true,
-                "status" => status.replace(parse_status(&value)?).is_none(),
-                "limit" => limit.replace(parse_limit(&value)?).is_none(),
-                "cursor" => before.replace(parse_cursor(&value)?).is_none(),
-                _ => {
-                    return Err(Problem::bad_request(
-                        "there are the parameters `status`, `limit` and `cursor`, and no other",
-                    ));
-                }
-            };
-            if !is_new {
-                return Err(Problem::bad_request(format!("`{name}` is given twice")));
-            }
-        }
-        Ok(Self { status, limit: limit.unwrap_or(PAGE), before })
+        let [status, limit, cursor] = query::values(text, ["status", "limit", "cursor"])?;
+        Ok(Self {
+            status: status.as_deref().map(parse_status).transpose()?,
+            limit: query::limit(limit.as_deref())?,
+            before: cursor.as_deref().map(parse_cursor).transpose()?,
+        })
     }
 }
 
@@ -105,19 +90,12 @@ fn parse_status(text: &str) -> Result<Status, Problem> {
     })
 }
 
-fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    limit
-        .filter(|limit| (1..=Jobs::MANY).contains(limit))
-        .ok_or_else(|| Problem::bad_request(format!("`limit` must be a whole number from 1 to {}", Jobs::MANY)))
-}
-
 fn parse_cursor(text: &str) -> Result<u64, Problem> {
     let cursor = u64::from_str_radix(text, 16).ok().filter(|cursor| format!("{cursor:x}") == text);
-    cursor.ok_or_else(|| Problem::bad_request("`cursor` must be the `nextCursor` of an earlier answer"))
+    cursor.ok_or_else(query::no_cursor)
 }
 
-fn counts(counts: [(Status, usize); Status::ALL.len()]) -> Counts {
+pub(super) fn counts(counts: [(Status, usize); Status::ALL.len()]) -> Counts {
     let of = |wanted: Status| {
         let found = counts.iter().find(|(status, _)| *status == wanted);
         found.map_or(0, |(_, count)| u64::try_from(*count).unwrap_or(u64::MAX))

@@ -16,6 +16,7 @@ pub enum Code {
     Ended,
     NotEnded,
     AudioGone,
+    NotRedrivable,
     ExpiredKey,
     ClaimedElsewhere,
     OutputMissing,
@@ -77,13 +78,16 @@ impl Code {
             Self::BadRequest => ("bad_request", 400, "The request cannot be read."),
             Self::Unauthorized => ("unauthorized", 401, "The Authorization header is missing or holds no valid key."),
             Self::Forbidden => ("forbidden", 403, "The key is valid, but lacks the scope for this."),
-            Self::NotFound => ("not_found", 404, "There is no such job, or nothing at this address."),
+            Self::NotFound => ("not_found", 404, "There is no such job or letter, or nothing at this address."),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The address does not take this method."),
             Self::Timeout => ("timeout", 408, "The body came too slowly."),
             Self::Conflict => ("conflict", 409, "The job is not in a state that allows this."),
             Self::Ended => ("ended", 409, "The job has ended already; `detail` names its status."),
             Self::NotEnded => ("not_ended", 409, "The job is still alive; wait for its end, or cancel it."),
             Self::AudioGone => ("audio_gone", 409, "The job's audio is no longer kept; submit it anew."),
+            Self::NotRedrivable => {
+                ("not_redrivable", 409, "Reading the letter's message again would do nothing; `detail` says why.")
+            }
             Self::ExpiredKey => {
                 ("expired_key", 409, "The Idempotency-Key is of a job that is no longer kept; use a new key.")
             }

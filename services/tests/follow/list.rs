@@ -71,8 +71,8 @@ async fn a_strange_parameter_is_named_and_a_list_waits_for_the_index() {
         ("cursor=00ff", "`cursor` must"),
         ("cursor=%FF%FE", "`cursor` must"),
         ("cursor=ffffffffffffffffff", "`cursor` must"),
-        ("page=2", "`status`, `limit` and `cursor`"),
-        ("%0d%0a=1", "`status`, `limit` and `cursor`"),
+        ("page=2", "`status`, `limit`, `cursor`"),
+        ("%0d%0a=1", "`status`, `limit`, `cursor`"),
     ] {
         let (status, problem) = api.list(query).await;
         assert_eq!((status, &problem["code"]), (400, &"bad_request".into()), "{query}");
