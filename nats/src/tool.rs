@@ -184,7 +184,7 @@ impl Search {
 }
 
 /// `$KILN_CACHE`, else `kiln` in the platform's folder for caches.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || folder("HOME");
     let platform = || match std::env::consts::OS {

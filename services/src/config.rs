@@ -274,7 +274,7 @@ impl Webhook {
 }
 
 /// A plain http or https address, without a slash at its end. What stands in it is not repeated, since it may hold a secret.
-fn checked_url(variable: &'static str, text: &str) -> Result<String, Misconfigured> {
+pub(crate) fn checked_url(variable: &'static str, text: &str) -> Result<String, Misconfigured> {
     let url = reqwest::Url::parse(text)
         .map_err(|error| Misconfigured::new(variable, format!("is not an address ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

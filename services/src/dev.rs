@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::beacon;
 use world::{Options, World};
 
 /// Settings of `kiln dev`.
@@ -38,11 +39,16 @@ pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
     let found = Options::new(&args.data, &|line| eprintln!("{line}"))?;
     let options = Options { listen: args.listen, faults: args.faults.clone(), seed: args.seed, ..found };
     let mut world = World::start(options).await?;
+    let announced = beacon::announce(&args.data);
+    if let Err(error) = &announced {
+        tracing::warn!(%error, "other terminals will not find this world by themselves: set KILN_URL there");
+    }
     println!("{}", world.welcome());
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
         ended = world.ended() => ended,
     };
+    drop(announced);
     eprintln!("stopping");
     world.stop().await;
     ended

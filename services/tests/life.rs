@@ -25,8 +25,8 @@ async fn a_job_becomes_a_video_with_the_original_s_keys_and_stages() {
     assert_eq!((done.status, done.progress, done.stage), (Status::Complete, 100, None), "{:?}", done.error);
     let result = done.result.expect("a complete job has a result");
     assert_eq!(result.video_key, Some(format!("renders/{job_id}/output.mp4")));
-    let (url, file) = (done.download_url.expect("it can be downloaded"), world.folder.path().join("video.mp4"));
-    world.client.download(&url, &file, |_| {}).await.expect("the download arrives");
+    let file = world.folder.path().join("video.mp4");
+    world.client.download(job_id, &file, |_| {}).await.expect("the download arrives");
     probe::check_playable(&ffmpeg(), &file, 1.0).await.expect("the video plays");
     assert_eq!(std::fs::metadata(&file).map(|file| file.len()).ok(), result.size_bytes);
     assert_eq!(world.kinds(job_id).await, ["requested", "started", "completed"]);
@@ -156,11 +156,17 @@ async fn a_world_that_is_killed_in_the_middle_leaves_no_process_and_finishes_its
 }
 
 /// `kiln dev` on free ports, ready.
-async fn dev(data: &Path) -> (Child, Client) {
+pub(crate) async fn dev(data: &Path) -> (Child, Client) {
+    dev_in(data, data).await
+}
+
+/// As [`dev`], announced in this folder.
+pub(crate) async fn dev_in(data: &Path, runtime: &Path) -> (Child, Client) {
     let told = data.join("dev.json");
     let _ = std::fs::remove_file(&told);
     let mut command = Command::new(kiln());
-    command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(data).kill_on_drop(true);
+    command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(data).env("XDG_RUNTIME_DIR", runtime);
+    command.kill_on_drop(true);
     let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("kiln runs");
     let read = async || serde_json::from_slice::<Addresses>(&std::fs::read(&told).ok()?).ok();
     let addresses = wait_for("the world", read).await;

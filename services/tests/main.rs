@@ -23,6 +23,7 @@ mod metrics;
 mod modal;
 mod openapi;
 mod page;
+mod people;
 mod python;
 mod rebuild;
 mod recipes;

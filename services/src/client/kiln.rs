@@ -1,21 +1,26 @@
-//! kiln as its users speak to it: submit, poll, look back, download. What the demo and the command line are made of.
+//! kiln as its users speak to it: submit, poll, follow, look back, download. What the command line and the demo are made of.
 
-use std::path::Path;
+mod download;
+mod follow;
+mod submit;
+
+use std::error::Error as _;
 use std::time::Duration;
 
-use events::wire::client::{Accepted, History, Poll, Problem, RenderRequest};
-use events::{JobId, Secret};
-use futures_util::StreamExt;
-use reqwest::{Body, Response, header};
+use events::wire::client::{Accepted, DryRun, History, JobList, Poll, Problem};
+use events::{JobId, Secret, Status};
+use reqwest::{Method, RequestBuilder, Response, header};
 use serde::de::DeserializeOwned;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
-use tokio_util::io::ReaderStream;
+
+pub use download::Downloaded;
+pub use follow::Following;
+pub use submit::Submission;
 
 /// A client of one kiln.
 pub struct Client {
     http: reqwest::Client,
     base: String,
+    key: Option<Secret>,
 }
 
 /// Why kiln did not do what it was asked.
@@ -30,104 +35,131 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Nobody answered, or not to the end.
-    #[error("kiln does not answer at {0}")]
-    Unreachable(String),
+    #[error("kiln does not answer at {base} ({reason})")]
+    Unreachable {
+        /// The address.
+        base: String,
+        /// What went wrong, in a few words.
+        reason: String,
+    },
     /// It answered with a problem.
     #[error("kiln says: {}", .0.detail)]
     Problem(Box<Problem>),
     /// It answered with something else than documented.
-    #[error("kiln's answer cannot be read (HTTP status {0})")]
+    #[error("kiln's answer cannot be read (HTTP status {0}); is the address that of a kiln?")]
     Answer(u16),
-    /// The download did not arrive whole.
-    #[error("the video did not arrive whole")]
-    Download,
+    /// The job has no video to download.
+    #[error("there is no video: the job is `{0}`")]
+    NoVideo(Status),
+    /// The download did not arrive whole; what came is kept.
+    #[error("the video did not arrive whole: {0}")]
+    Download(String),
+}
+
+/// How much of a file has gone its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Bytes that have.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+impl Portion {
+    /// From 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    pub fn fraction(self) -> f32 {
+        if self.total == 0 { 1.0 } else { self.done as f32 / self.total as f32 }
+    }
+}
+
+impl Error {
+    /// Whether the same request may be answered in a while.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Download(_) => true,
+            Self::Problem(problem) => problem.status == 429 || problem.status >= 500,
+            Self::Answer(status) => *status >= 500,
+            Self::File { .. } | Self::NoVideo(_) => false,
+        }
+    }
 }
 
 impl Client {
     /// A client of the kiln at this address, without a slash at its end.
     pub fn new(base: &str) -> Self {
-        Self { http: super::http_client(Duration::from_mins(1)), base: base.to_owned() }
+        Self { http: super::http_client(Duration::from_mins(1)), base: base.to_owned(), key: None }
     }
 
-    /// Submits a file, streamed; `on_progress` is told the part that is sent, from 0 to 1.
-    pub async fn submit(
-        &self,
-        audio: &Path,
-        request: &RenderRequest,
-        on_progress: impl Fn(f32) + Send + 'static,
-    ) -> Result<Accepted, Error> {
-        let failed = |source| Error::File { file: audio.display().to_string(), source };
-        let file = File::open(audio).await.map_err(failed)?;
-        let length = file.metadata().await.map_err(failed)?.len();
-        let request = serde_json::to_string(request).expect("a request is plain JSON");
-        let boundary = format!("kiln-{}", crate::clock::random_hex());
-        let head = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"request\"\r\n\
-             Content-Type: application/json\r\n\r\n{request}\r\n\
-             --{boundary}\r\nContent-Disposition: form-data; name=\"audio\"; filename=\"audio\"\r\n\r\n"
-        );
-        let tail = format!("\r\n--{boundary}--\r\n");
-        let total = head.len() as u64 + length + tail.len() as u64;
-        let mut sent = 0;
-        let audio = ReaderStream::with_capacity(file, 64 * 1024).inspect(move |chunk| {
-            sent += chunk.as_ref().map_or(0, bytes::Bytes::len) as u64;
-            on_progress(fraction(sent, length));
-        });
-        let text = |text: String| futures_util::stream::iter([Ok(bytes::Bytes::from(text))]);
-        let body = Body::wrap_stream(text(head).chain(audio).chain(text(tail)));
-        let request = self
-            .http
-            .post(format!("{}/api/render", self.base))
-            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
-            .header(header::CONTENT_LENGTH, total)
-            .body(body);
-        self.read(request.send().await).await
+    /// The same, which shows this API key.
+    #[must_use]
+    pub fn with_key(self, key: Option<Secret>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether anybody is there; what is answered does not matter.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let answer = self.request(Method::GET, "/livez").send().await;
+        answer.map(drop).map_err(|error| self.unreachable(&error))
     }
 
     /// Where a job stands.
     pub async fn poll(&self, job: JobId) -> Result<Poll, Error> {
-        self.read(self.http.get(format!("{}/api/render/{job}", self.base)).send().await).await
+        self.ask(self.request(Method::GET, &format!("/api/render/{job}"))).await
     }
 
     /// What happened to a job.
     pub async fn history(&self, job: JobId) -> Result<History, Error> {
-        self.read(self.http.get(format!("{}/api/render/{job}/events", self.base)).send().await).await
+        self.ask(self.request(Method::GET, &format!("/api/render/{job}/events"))).await
     }
 
-    /// Downloads to a file; a broken download leaves none.
-    pub async fn download(&self, url: &Secret, to: &Path, on_progress: impl Fn(f32)) -> Result<(), Error> {
-        let part = to.with_extension("part");
-        let failed = |source| Error::File { file: part.display().to_string(), source };
-        let mut file = File::create(&part).await.map_err(failed)?;
-        let done = self.write(url, &mut file, &part, on_progress).await;
-        match done {
-            Ok(()) => tokio::fs::rename(&part, to).await.map_err(failed),
-            Err(error) => {
-                let _ = tokio::fs::remove_file(&part).await;
-                Err(error)
-            }
+    /// A page of jobs, the newest first.
+    pub async fn list(&self, status: Option<Status>, limit: usize, cursor: Option<&str>) -> Result<JobList, Error> {
+        let query = [("status", status.map_or("", Status::name)), ("cursor", cursor.unwrap_or_default())];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.ask(self.request(Method::GET, &format!("/api/render?limit={limit}&{query}"))).await
+    }
+
+    /// Nobody wants it any more.
+    pub async fn cancel(&self, job: JobId) -> Result<Poll, Error> {
+        self.ask(self.request(Method::DELETE, &format!("/api/render/{job}"))).await
+    }
+
+    /// The same once more, as a new job. The same key gives the same job.
+    pub async fn retry(&self, job: JobId, idempotency_key: &str) -> Result<Accepted, Error> {
+        self.ask(self.retrying(job, "").header(submit::IDEMPOTENCY_KEY, idempotency_key)).await
+    }
+
+    /// What a retry would do.
+    pub async fn try_retry(&self, job: JobId) -> Result<DryRun, Error> {
+        self.ask(self.retrying(job, "?dryRun=true")).await
+    }
+
+    fn retrying(&self, job: JobId, query: &str) -> RequestBuilder {
+        self.request(Method::POST, &format!("/api/render/{job}/retry{query}"))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key.expose()),
+            None => request,
         }
     }
 
-    async fn write(&self, url: &Secret, file: &mut File, part: &Path, on_progress: impl Fn(f32)) -> Result<(), Error> {
-        let failed = |source| Error::File { file: part.display().to_string(), source };
-        let mut response = self.http.get(url.expose()).send().await.map_err(|_| Error::Download)?;
-        let length = response.content_length().filter(|_| response.status().is_success()).ok_or(Error::Download)?;
-        let mut written = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|_| Error::Download)? {
-            file.write_all(&chunk).await.map_err(failed)?;
-            written += chunk.len() as u64;
-            on_progress(fraction(written, length));
-        }
-        file.sync_all().await.map_err(failed)?;
-        if written == length { Ok(()) } else { Err(Error::Download) }
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        let response = request.header(header::ACCEPT, "application/json").send().await;
+        self.read(response.map_err(|error| self.unreachable(&error))?).await
     }
 
-    async fn read<T: DeserializeOwned>(&self, answer: reqwest::Result<Response>) -> Result<T, Error> {
-        let unreachable = |_| Error::Unreachable(self.base.clone());
-        let response = answer.map_err(unreachable)?;
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
         let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| Error::Answer(status.as_u16()));
         }
@@ -136,9 +168,23 @@ impl Client {
             Err(_) => Err(Error::Answer(status.as_u16())),
         }
     }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        Error::Unreachable { base: self.base.clone(), reason: reason(error) }
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for a progress bar")]
-fn fraction(part: u64, whole: u64) -> f32 {
-    if whole == 0 { 1.0 } else { (part as f32 / whole as f32).min(1.0) }
+/// The deepest cause: what the system or the other side said. The layers above it repeat the address.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".into();
+    }
+    let mut text = "the connection broke off".to_owned();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text = cause.to_string();
+        below = cause.source();
+    }
+    let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
+    events::clean(&text, 200)
 }

@@ -2,24 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use events::wire::client::{Poll, RenderRequest};
-use events::{JobId, Mode, OutputFormat, Secret, Status};
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use events::wire::client::Poll;
+use events::{JobId, Status};
 use tokio_util::sync::CancellationToken;
 
 use super::music;
 use super::world::{Options, World};
 use crate::bar::Bar;
 use crate::client::kiln::Client;
+use crate::people::{self, Look};
 use crate::probe;
 
 /// Length of the piece that the demo plays by itself.
 const MUSIC_SECONDS: f32 = 20.0;
-/// Between two polls.
-const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// Settings of `kiln demo`.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,20 +26,8 @@ pub struct Args {
     /// Where the video goes
     #[arg(long, short, default_value = "demo.mp4")]
     output: PathBuf,
-    /// Shape and size of the video, such as flat-1080p-square
-    #[arg(long, default_value = "flat-1080p-landscape", value_parser = word::<OutputFormat>)]
-    format: OutputFormat,
-    /// The look: flame or mist
-    #[arg(long, default_value = "flame", value_parser = word::<Mode>)]
-    mode: Mode,
-    /// Frames per second: 30 or 60
-    #[arg(long, default_value_t = 30)]
-    fps: u32,
-}
-
-/// Reads a word as the wire spells it.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
+    #[command(flatten)]
+    look: Look,
 }
 
 /// Runs the demo. Success means that the file is a playable mp4 as long as the audio.
@@ -83,38 +68,31 @@ struct Told {
 async fn film(world: &World, args: &Args, audio: &Path) -> anyhow::Result<Told> {
     let client = Client::new(&world.addresses.api);
     let bar = Bar::new();
-    let request = RenderRequest {
-        output_format: Some(args.format),
-        mode: Some(args.mode),
-        fps: Some(args.fps),
-        ..RenderRequest::default()
-    };
     let uploading = bar.clone();
-    let accepted = client.submit(audio, &request, move |part| uploading.show("uploading", part * 5.0)).await?;
-    let url = watch(&client, accepted.job_id, &bar).await?;
-    client.download(&url, &args.output, |part| bar.show("downloading", 98.0 + part * 2.0)).await?;
+    let accepted = client
+        .submit(audio, &args.look.request(), move |part| uploading.show("uploading", part.fraction() * 5.0))
+        .await?;
+    let id = accepted.job_id;
+    watch(&client, id, &bar).await?;
+    client.download(id, &args.output, |part| bar.show("downloading", 98.0 + part.fraction() * 2.0)).await?;
     bar.finish();
-    Ok(Told { id: accepted.job_id, timeline: timeline(&client, accepted.job_id).await? })
+    Ok(Told { id, timeline: timeline(&client, id).await? })
 }
 
-/// Polls until the end; the address of the video.
-async fn watch(client: &Client, id: JobId, bar: &Bar) -> anyhow::Result<Secret> {
-    loop {
-        let Poll { status, progress, stage, waiting_for, error, download_url, .. } = client.poll(id).await?;
-        match status {
-            Status::Pending | Status::Processing => {
-                let waiting =
-                    || waiting_for.map_or("queued".into(), |reason| format!("waiting for {reason:?}").to_lowercase());
-                bar.show(&stage.unwrap_or_else(waiting), 5.0 + f32::from(progress) * 0.93);
-            }
-            Status::Complete => return download_url.context("the job is complete, but no address could be signed"),
-            Status::Failed => {
-                let failure = error.map_or_else(|| "no reason is known".into(), |failure| failure.message);
-                bail!("the render failed: {failure}");
-            }
-            Status::Cancelled => bail!("the render was cancelled"),
+/// Follows it until the video is there.
+async fn watch(client: &Client, id: JobId, bar: &Bar) -> anyhow::Result<()> {
+    let on_state = |poll: &Poll| {
+        bar.show(&people::doing(poll), 5.0 + f32::from(poll.progress) * 0.93);
+        Ok(())
+    };
+    let Poll { status, error, .. } = people::to_end(client, id, on_state, |error| bar.note(&error.to_string())).await?;
+    match status {
+        Status::Complete => Ok(()),
+        Status::Failed => {
+            let failure = error.map_or_else(|| "no reason is known".into(), |failure| failure.message);
+            bail!("the render failed: {failure}");
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        _ => bail!("the render was cancelled"),
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{gpu, s3};
-use crate::{client, config, http, roles};
+use crate::{beacon, client, config, http, roles};
 use folder::{Secrets, lock, secrets};
 use ports::{Ports, url};
 use settings::{gpu_settings, settings};
@@ -139,7 +139,7 @@ impl World {
         }
         let world =
             Self { addresses, data: data.clone(), nats, roles, parts: served, stop_roles, stop_parts, _lock: lock };
-        fs::write(data.join("dev.json"), serde_json::to_vec_pretty(&world.addresses)?)?;
+        fs::write(data.join(beacon::ADDRESSES), serde_json::to_vec_pretty(&world.addresses)?)?;
         Ok(world)
     }
 
@@ -169,7 +169,7 @@ impl World {
         while self.parts.join_next().await.is_some() {}
         self.nats.stop();
         // A folder that is gone already needs no tidying.
-        let _ = fs::remove_file(self.data.join("dev.json"));
+        let _ = fs::remove_file(self.data.join(beacon::ADDRESSES));
     }
 
     /// Every address, and what to try next.
@@ -189,10 +189,10 @@ kiln is up
 
 try in another terminal
 
+  kiln submit song.flac -o song.mp4
+  kiln list
+  kiln explain JOB
   curl -F audio=@song.flac {api}/api/render
-  curl {api}/api/render/JOB
-  curl {api}/api/render/JOB/events
-  curl -X DELETE {api}/api/render/JOB
   nats --server {nats} stream view RENDER
   nats --server {nats} kv watch JOBS
 

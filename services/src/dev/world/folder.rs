@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::{beacon, clock};
 
 /// What a world keeps to itself, over restarts too: a container that outlives one may still report.
 #[derive(Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub(super) struct Secrets {
 
 /// One world per folder.
 pub(super) fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("lock");
+    let path = data.join(beacon::LOCK);
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
