@@ -110,3 +110,28 @@ fn every_password_that_the_server_asks_for_is_made_once_and_given_to_its_user() 
     assert!(!configure().success(), "secrets in use are never replaced");
     assert_eq!(set(&read(&etc.join("nats.env"))), made);
 }
+
+#[test]
+fn the_readme_names_commands_files_and_recipes_that_exist() {
+    let top = deploy().join("../..");
+    let (readme, recipes) = (read(&top.join("README.md")), read(&top.join("nats/recipes.md")));
+    let chapter =
+        readme.split("\n## In production\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter");
+    let backups: Vec<_> = chapter.lines().filter(|line| line.starts_with("    nats ")).collect();
+    assert!(backups.len() >= 2 && backups.iter().all(|line| recipes.contains(line.trim_start())), "{backups:?}");
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut commands = BTreeSet::new();
+    for command in chapter.split("`kiln ").skip(1).filter_map(|rest| rest.split('`').next()) {
+        let words: Vec<_> = command.split(' ').take_while(is_word).collect();
+        if !words.is_empty() && commands.insert(words.clone()) {
+            help(&words);
+        }
+    }
+    assert!(commands.len() > 6, "{commands:?}");
+    let is_end = |character: char| character.is_whitespace() || "`();".contains(character);
+    let paths = chapter.split(is_end).filter(|word| word.starts_with("services/") || word.starts_with("nats/"));
+    for path in paths {
+        let path = path.replace("*.service", "kiln-nats.service").replace("{a,b,c}", "a");
+        assert!(top.join(&path).exists(), "{path}");
+    }
+}

@@ -23,6 +23,14 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
+/// The names of metrics that the README promises, in its list of alarms too.
+fn promised() -> std::collections::BTreeSet<&'static str> {
+    let readme = include_str!("../../README.md");
+    let is_name = |character: char| character.is_ascii_lowercase() || character == '_';
+    let words = readme.split(|character| !is_name(character)).filter(|word| word.starts_with("kiln_"));
+    words.filter(|word| *word != "kiln_").collect()
+}
+
 #[tokio::test]
 async fn what_happened_is_counted_by_route_and_never_by_address() {
     let world = TestWorld::start().await;
@@ -58,5 +66,12 @@ async fn what_happened_is_counted_by_route_and_never_by_address() {
     for role in ["api", "webhook", "worker", "projector"] {
         assert!(value(&format!("kiln_nats_connected{{role=\"{role}\"}}")) > 0.0, "{role}");
     }
+    // What was never counted has no sample yet.
+    let idle = kiln::metrics::Metrics::new();
+    idle.shepherds().reconciled(&events::seen::CallReport::Running);
+    let text = text + &idle.text();
+    let missing = |name: &&&str| !text.contains(&format!("# TYPE {} ", name.trim_end_matches("_total")));
+    assert_eq!(promised().iter().find(missing), None);
+    assert!(promised().len() > 12);
     world.stop().await;
 }
