@@ -69,7 +69,8 @@ def _failure(error: str, *, code: str = "container_crashed", is_retryable: bool)
 def _environment(order: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, str]:
     """Everything goes into the environment, since others can read a command line. What is the provider's stays out."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("MODAL_")}
-    return own | {
+    trace = {"KILN_TRACEPARENT": order["traceparent"]} if order.get("traceparent") else {}
+    return own | trace | {
         "KILN_JOB_ID": order["job_id"],
         "KILN_ATTEMPT": str(order["attempt"]),
         "KILN_CALL_ID": ids["call"],

@@ -49,7 +49,8 @@ def test_everything_secret_goes_into_the_environment(tmp_path: Path, monkeypatch
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
     script = f"env > {tmp_path}/env; echo $* > {tmp_path}/words; echo noise\necho '{{\"ok\": true, \"videoKey\": \"k\"}}'"
     kiln = program(tmp_path, script)
-    assert run.render(ORDER, IDS, kiln, 60) == {"ok": True, "videoKey": "k"}
+    traced = ORDER | {"traceparent": "00-1-2-01"}
+    assert run.render(traced, IDS, kiln, 60) == {"ok": True, "videoKey": "k"}
     assert (tmp_path / "words").read_text() == f"guard -- {kiln} render\n"
     variables = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
     assert {name: value for name, value in variables.items() if name.startswith(("KILN_", "MODAL_"))} == {
@@ -65,6 +66,7 @@ def test_everything_secret_goes_into_the_environment(tmp_path: Path, monkeypatch
         "KILN_UPLOAD_SIGNED_URL": ORDER["upload_signed_url"],
         "KILN_R2_UPLOAD_KEY": ORDER["r2_upload_key"],
         "KILN_CONFIG": json.dumps(ORDER["config"]),
+        "KILN_TRACEPARENT": "00-1-2-01",
     }
 
 

@@ -39,6 +39,8 @@ def application(calls: Calls) -> Starlette:
         order = {name: _string(body, name) for name in STRINGS}
         order |= {"job_id": body["job_id"], "attempt": body["attempt"]}
         order |= {"config": _typed(body, "config", dict), "gpu": _typed(body, "gpu", bool)}
+        # The container's callbacks belong to the trace that its submit belongs to.
+        order |= {"traceparent": request.headers.get("traceparent", "")}
         call_id, is_duplicate = await calls.submit(key, order)
         answer = {"call_id": call_id, "job_id": order["job_id"], "gpu": order["gpu"], "duplicate": is_duplicate}
         return JSONResponse(answer)

@@ -100,6 +100,9 @@ pub struct Args {
     /// The provider's name for the container
     #[arg(long, env = "KILN_TASK_ID", default_value = "", hide = true)]
     pub task_id: String,
+    /// The trace that its callbacks belong to
+    #[arg(long, env = "KILN_TRACEPARENT", hide = true)]
+    pub traceparent: Option<String>,
     /// Largest audio in bytes
     #[arg(long, env = "KILN_MAX_AUDIO_BYTES", default_value_t = 2 << 30)]
     pub max_audio_bytes: u64,

@@ -1,5 +1,7 @@
 //! `traceparent`, W3C Trace Context: which trace a request belongs to, passed on through the log to Modal.
 
+use axum::http::HeaderMap;
+
 /// The header's name, in HTTP and in the log.
 pub const HEADER: &str = "traceparent";
 
@@ -10,6 +12,11 @@ pub fn continued(given: Option<&str>) -> String {
         Some((trace, flags)) => format!("00-{trace}-{span}-{flags}"),
         None => format!("00-{}-{span}-01", crate::clock::random_hex()),
     }
+}
+
+/// What stands in a request's headers, valid or not.
+pub fn given(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HEADER).and_then(|value| value.to_str().ok())
 }
 
 /// Trace and flags of a valid header. One of a later version may have more fields behind those that we know.

@@ -22,10 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::http::code::Code;
+use crate::http::gate;
 use crate::http::problem::Problem;
-use crate::{clock, news};
+use crate::{clock, news, trace};
 use reports::Reports;
 
+/// Callbacks that are at work at once. A forged one is at work for the time of its refusal alone.
+const AT_ONCE: usize = 512;
 /// Largest body of a callback.
 const MAX_BODY: usize = 64 * 1024;
 /// The whole body must be here by then.
@@ -48,16 +51,23 @@ impl Webhook {
 
     /// Its routes.
     pub fn router(self) -> Router {
-        Router::new()
+        let router = Router::new()
             .route("/api/render/{job}/claim", post(claim::claim))
             .route("/api/render/{job}", patch(progress::progress))
             .route("/api/webhooks/worker", post(complete::complete))
-            .with_state(self)
+            .with_state(self);
+        gate::limited(router, AT_ONCE)
     }
 
     /// Hears what becomes of the jobs that report here, until the stop.
     pub async fn listen(&self, stop: &CancellationToken) {
         news::listen(self.log.bus(), stop, |job, event| self.reports.hear(job, event)).await;
+    }
+
+    /// The same role, writing on behalf of the trace that a callback belongs to, if it says so.
+    fn traced(mut self, headers: &HeaderMap) -> Self {
+        self.log = self.log.traced(trace::given(headers).map(|given| trace::continued(Some(given))));
+        self
     }
 
     /// The attempt that the header's capability is for. Nothing else of the request is looked at.
@@ -113,5 +123,5 @@ fn over(detail: &'static str) -> Problem {
 }
 
 fn ended(status: Status) -> Problem {
-    Problem::new(Code::Ended, format!("the job has ended: `{status}`"))
+    Problem::new(Code::Ended, format!("the job has ended: `{status}`")).of_job(status)
 }

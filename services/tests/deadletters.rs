@@ -15,7 +15,7 @@ impl TestWorld {
     }
 
     /// Puts something that nobody can read in the place of a job's end.
-    async fn poison(&mut self, job: JobId, headers: &[(&str, &str)], body: Vec<u8>) {
+    pub(crate) async fn poison(&mut self, job: JobId, headers: &[(&str, &str)], body: Vec<u8>) {
         let mut map = async_nats::HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);
@@ -25,7 +25,7 @@ impl TestWorld {
         client.request_with_headers(to, map, body.into()).await.expect("the log takes it");
     }
 
-    async fn letters(&self, query: &str) -> Value {
+    pub(crate) async fn letters(&self, query: &str) -> Value {
         let (status, list) = self.ask(Method::GET, &format!("/api/deadletters?{query}")).await;
         assert_eq!(status, 200, "{list}");
         list

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
-use kiln::http::gate::Gate;
+use kiln::http::gate::{Gate, limited};
 use kiln::http::route::{Answer, Class, Content, Operation, router};
 use kiln::keys::Keys;
 use serde_json::Value;
@@ -140,4 +141,27 @@ async fn five_hundred_idle_and_five_hundred_trickling_sockets_are_closed_while_p
         () = polls => {}
     }
     assert!(slowest < Duration::from_secs(2), "a poll took {slowest:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_callbacks_is_told_to_come_again_and_leaves_others_fast() {
+    let read = async |body: Body| to_bytes(body, usize::MAX).await.map(|_| ()).map_err(|_| StatusCode::BAD_REQUEST);
+    let callbacks = limited(Router::new().route("/callback", post(read)), 2);
+    let router = callbacks.merge(Router::new().route("/poll", get(async || ())));
+    let server = serve(kiln::http::finish(router, None, &kiln::metrics::Metrics::new())).await;
+    let slow = head("/callback", "Content-Length: 1000\r\nExpect: 100-continue\r\n");
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut socket = connect(&server, &slow).await;
+        assert!(answer(&mut socket).await.starts_with("HTTP/1.1 100"), "one that is taken may begin");
+        busy.push(socket);
+    }
+    let said = answer(&mut connect(&server, &slow).await).await;
+    assert!(said.starts_with("HTTP/1.1 503") && said.contains("retry-after: "), "{said}");
+    let http = kiln::client::http_client(Duration::from_secs(30));
+    let start = Instant::now();
+    assert_eq!(http.get(format!("{}/poll", server.url)).send().await.expect("an answer").status(), 200);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop(busy.pop());
+    assert!(answer(&mut connect(&server, &slow).await).await.starts_with("HTTP/1.1 100"), "a place is free again");
 }

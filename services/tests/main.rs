@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod by_url;
 mod contract;
 mod deadletters;
 mod demo;
@@ -36,5 +37,6 @@ mod stage;
 mod stop;
 mod submit;
 mod support;
+mod trace;
 mod webhook;
 mod world;

@@ -260,4 +260,7 @@ pub struct Problem {
     /// What is wrong with which field.
     #[serde(default)]
     pub errors: Vec<FieldError>,
+    /// How the job has ended, where that is the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_status: Option<Status>,
 }

@@ -33,7 +33,7 @@ async fn cancel_as(api: &Api, job: &str, form: Form) -> Result<Response, Problem
         Some(Rejection::NoSuchJob) => Err(Problem::not_found("there is no such job")),
         Some(_) => {
             let status = recorded.job.status();
-            Err(Problem::new(Code::Ended, format!("the job has ended: `{status}`")))
+            Err(Problem::new(Code::Ended, format!("the job has ended: `{status}`")).of_job(status))
         }
     }
 }

@@ -75,8 +75,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 impl Api {
     /// The same role, writing on behalf of the trace that the request belongs to.
     pub(super) fn traced(mut self, headers: &HeaderMap) -> Self {
-        let given = headers.get(trace::HEADER).and_then(|value| value.to_str().ok());
-        self.log = self.log.traced(Some(trace::continued(given)));
+        self.log = self.log.traced(Some(trace::continued(trace::given(headers))));
         self
     }
 }

@@ -7,7 +7,7 @@ mod submitting;
 use serde_json::json;
 
 use super::Api;
-use crate::http::route::{Parameter, Route};
+use crate::http::route::{Link, Parameter, Route};
 
 const JOB: Parameter = Parameter {
     place: "path",
@@ -29,6 +29,13 @@ const CURSOR: Parameter = Parameter {
     meaning: "The `nextCursor` of the answer before.",
     schema: || json!({"type": "string"}),
 };
+
+/// What may be asked of the job that an answer names.
+const TO_JOB: [Link; 4] = [to_job("poll"), to_job("history"), to_job("cancel"), to_job("retry")];
+
+const fn to_job(operation: &'static str) -> Link {
+    Link { operation, parameter: "job", value: "$response.body#/jobId" }
+}
 
 /// The header of every answer while the log is fenced off.
 const STALE: (&str, &str) =

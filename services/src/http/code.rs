@@ -82,7 +82,7 @@ impl Code {
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The address does not take this method."),
             Self::Timeout => ("timeout", 408, "The body came too slowly."),
             Self::Conflict => ("conflict", 409, "The job is not in a state that allows this."),
-            Self::Ended => ("ended", 409, "The job has ended already; `detail` names its status."),
+            Self::Ended => ("ended", 409, "The job has ended already; `jobStatus` says how."),
             Self::NotEnded => ("not_ended", 409, "The job is still alive; wait for its end, or cancel it."),
             Self::AudioGone => ("audio_gone", 409, "The job's audio is no longer kept; submit it anew."),
             Self::NotRedrivable => {

@@ -5,10 +5,11 @@ mod held;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use http_body_util::Limited;
@@ -58,9 +59,7 @@ impl Gate {
             Class::Poll => &self.polls,
             Class::Stream => &self.streams,
         };
-        let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
-        let full = || Problem::new(Code::Overloaded, "too many requests like this one at once; try again");
-        place.map_err(|_| full())?.map_err(|_| full())
+        enter(places).await
     }
 
     fn admit(&self, operation: &Operation, request: &mut Request) -> Result<(), Problem> {
@@ -78,6 +77,27 @@ impl Gate {
         request.extensions_mut().insert(caller);
         Ok(())
     }
+}
+
+/// Routes of which only so many are at work at once: a flood of them is told to come again, and leaves the others fast.
+pub fn limited(router: Router, places: usize) -> Router {
+    router.layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(places)), crowd))
+}
+
+async fn crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match enter(&places).await {
+        Ok(place) => next.run(request).await.map(|body| Body::new(Held::new(body, place))),
+        Err(problem) => {
+            drain(request);
+            problem.into_response()
+        }
+    }
+}
+
+async fn enter(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+    let full = || Problem::new(Code::Overloaded, "too many requests like this one at once; try again");
+    place.map_err(|_| full())?.map_err(|_| full())
 }
 
 /// A route's gate.

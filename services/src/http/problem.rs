@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use events::Status;
 use events::spec::FieldError;
 use events::wire::client;
 
@@ -17,6 +18,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
+    job_status: Option<Status>,
 }
 
 impl Problem {
@@ -24,7 +26,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let may_try_again = matches!(code.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let retry_after_seconds = may_try_again.then_some(2);
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_seconds }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_seconds, job_status: None }
     }
 
     /// With another time to wait; parts of a second count whole.
@@ -32,6 +34,12 @@ impl Problem {
     pub fn retry_after(self, rest: Duration) -> Self {
         let seconds = u32::try_from(rest.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
         Self { retry_after_seconds: Some(seconds.max(1)), ..self }
+    }
+
+    /// With how the job has ended, for programs.
+    #[must_use]
+    pub fn of_job(self, status: Status) -> Self {
+        Self { job_status: Some(status), ..self }
     }
 
     /// The kind.
@@ -132,6 +140,7 @@ fn write(problem: Problem, mut response: Response, request_id: &str) -> Response
         code: problem.code.word().into(),
         request_id: request_id.into(),
         errors: problem.errors,
+        job_status: problem.job_status,
     };
     let body = serde_json::to_vec(&body).expect("a problem is plain JSON");
     *response.body_mut() = Body::from(body);

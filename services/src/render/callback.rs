@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Args, Ending};
 use crate::client::http_client;
+use crate::trace;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(super) struct Callback {
     client: Client,
     job: JobId,
     secret: Option<Secret>,
+    traceparent: Option<String>,
     claim_url: Option<String>,
     progress_url: Option<String>,
     webhook_url: Option<String>,
@@ -57,6 +59,7 @@ impl Callback {
             client: http_client(REQUEST),
             job,
             secret: args.webhook_secret.clone(),
+            traceparent: args.traceparent.clone(),
             claim_url: base.map(|base| format!("{base}/api/render/{job}/claim")),
             progress_url: base.map(|base| format!("{base}/api/render/{job}")),
             webhook_url: args.webhook_url.clone().or_else(default_webhook),
@@ -185,6 +188,10 @@ impl Callback {
     async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let request = match &self.secret {
             Some(secret) => request.bearer_auth(secret.expose()),
+            None => request,
+        };
+        let request = match &self.traceparent {
+            Some(given) => request.header(trace::HEADER, trace::continued(Some(given))),
             None => request,
         };
         request.timeout(REQUEST).send().await

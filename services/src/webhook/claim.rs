@@ -30,6 +30,7 @@ pub(super) async fn claim(
 ) -> Result<Json<ClaimAnswer>, Problem> {
     let began = Instant::now();
     let grant = role.grant_for(&headers, &job)?;
+    let role = role.traced(&headers);
     let body: ClaimBody = read(body).await?;
     let started = Started { call_id: body.call_id, input_id: body.input_id };
     if !is_call_id(&started.call_id) || ![&started.input_id, &body.task_id].iter().all(|id| is_name(id)) {

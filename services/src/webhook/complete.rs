@@ -24,6 +24,7 @@ pub(super) async fn complete(
 ) -> Result<Json<CallbackAnswer>, Problem> {
     let began = Instant::now();
     let grant = role.grant(&headers)?;
+    let role = role.traced(&headers);
     let body: CallbackBody = read(body).await?;
     if JobId::parse(&body.job_id) != Ok(grant.job) {
         return Err(Problem::unauthorized());

@@ -38,8 +38,7 @@ pub(crate) async fn scan(bus: &nats::Bus, secrets: &[String]) -> usize {
     for stream in [RENDER, RENDER_PROGRESS, RENDER_DEAD, KV_JOBS] {
         for message in messages(bus, stream).await {
             check(&message.subject, &String::from_utf8_lossy(&message.payload()), secrets);
-            let headers = STANDARD.decode(&message.hdrs).expect("base64");
-            check(&message.subject, &String::from_utf8_lossy(&headers), secrets);
+            check(&message.subject, &message.headers(), secrets);
             count += 1;
         }
     }
@@ -59,6 +58,10 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    pub(crate) fn headers(&self) -> String {
+        String::from_utf8_lossy(&STANDARD.decode(&self.hdrs).expect("base64")).into_owned()
+    }
+
     pub(crate) fn payload(&self) -> Vec<u8> {
         STANDARD.decode(&self.data).expect("base64")
     }

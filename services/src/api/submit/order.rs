@@ -145,8 +145,9 @@ impl Api {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else { return Ok(None) };
+    let is_printable = key.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte));
     match key.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) && keys.next().is_none() => Ok(Some(key)),
+        Ok(key) if is_printable && (1..=255).contains(&key.len()) && keys.next().is_none() => Ok(Some(key)),
         _ => Err(Problem::bad_request("the Idempotency-Key must be one, of 1 to 255 printable ASCII characters")),
     }
 }

@@ -1,27 +1,34 @@
 //! Audio that a JSON request names: its bytes, a key in the bucket, or an address.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use events::wire::client::{AudioKind, AudioSource, RenderRequest};
 use events::{AudioKey, spec};
+use tokio::time::timeout;
 
 use super::order::{Audio, Order};
 use super::received::{self, key_reused};
 use super::{check, read_json};
 use crate::api::unavailable;
 use crate::audio;
+use crate::http::code::Code;
 use crate::http::problem::Problem;
 
 /// Largest JSON request; base64 of about 24 MiB of audio.
 const MAX_JSON: usize = 32 * 1024 * 1024;
 /// From here on few are read at a time.
 const LONG_JSON: u64 = 512 * 1024;
+/// The whole JSON must be here by then: while it comes, it has a place that others wait for.
+const LONGEST_READ: Duration = Duration::from_mins(2);
 
 pub(super) async fn json(order: &Order, length: Option<u64>, body: Body) -> Result<(RenderRequest, Audio), Problem> {
     let is_long = length.is_none_or(|length| length > LONG_JSON);
     // It holds until the audio is stored.
     let _place = if is_long { order.api.long_bodies.acquire().await.ok() } else { None };
-    let bytes = axum::body::to_bytes(body, MAX_JSON)
+    let bytes = timeout(LONGEST_READ, axum::body::to_bytes(body, MAX_JSON))
         .await
+        .map_err(|_| Problem::new(Code::Timeout, "the JSON was not here within two minutes; use multipart/form-data"))?
         .map_err(|_| Problem::too_large("the JSON is longer than 32 MiB, or broke off; use multipart/form-data"))?;
     let mut request: RenderRequest = read_json(&bytes)?;
     drop(bytes);

@@ -7,7 +7,7 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema};
 use serde_json::json;
 
-use super::{CURSOR, JOB, LIMIT, STALE};
+use super::{CURSOR, JOB, LIMIT, STALE, TO_JOB};
 use crate::api::{Api, cancel, history, list, poll};
 use crate::http::code::Code::{Ended, NotFound, Unavailable};
 use crate::http::route::{Answer, Class, Content, Operation, Parameter, Route};
@@ -146,6 +146,7 @@ fn poll_answers(body: Content) -> Vec<Answer> {
         Answer {
             content: vec![body, Content::Text("text/event-stream")],
             headers: HEADERS,
+            links: &TO_JOB,
             ..Answer::empty(200, "How the job stands.")
         },
         Answer { headers: HEADERS, ..Answer::empty(304, "There is nothing newer than what the client has.") },

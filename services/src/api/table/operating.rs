@@ -18,10 +18,7 @@ const LETTER: Parameter = Parameter {
     schema: || json!({"type": "string", "pattern": "^[1-9][0-9]{0,19}$"}),
 };
 
-const TO_LETTER: &[Link] = &[
-    Link { operation: "deadLetter", parameter: "letter", value: "$response.body#/deadLetters/0/id" },
-    Link { operation: "redrive", parameter: "letter", value: "$response.body#/deadLetters/0/id" },
-];
+const TO_LETTER: &[Link] = &[Link { operation: "redrive", parameter: "letter", value: "$response.body#/id" }];
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     let health = Operation {
@@ -45,11 +42,7 @@ pub(super) fn routes() -> Vec<Route<Api>> {
         class: Class::Poll,
         scope: Some(Scope::Read),
         parameters: &[LIMIT, CURSOR],
-        answers: vec![Answer {
-            headers: &[STALE],
-            links: TO_LETTER,
-            ..Answer::json::<DeadLetterList>(200, "A page of letters.")
-        }],
+        answers: vec![Answer { headers: &[STALE], ..Answer::json::<DeadLetterList>(200, "A page of letters.") }],
         problems: &[Unavailable],
         ..Operation::default()
     };
@@ -60,7 +53,11 @@ pub(super) fn routes() -> Vec<Route<Api>> {
         class: Class::Poll,
         scope: Some(Scope::Read),
         parameters: &[LETTER],
-        answers: vec![Answer { headers: &[STALE], ..Answer::json::<WholeDeadLetter>(200, "The letter.") }],
+        answers: vec![Answer {
+            headers: &[STALE],
+            links: TO_LETTER,
+            ..Answer::json::<WholeDeadLetter>(200, "The letter.")
+        }],
         problems: &[NotFound, Unavailable],
         ..Operation::default()
     };

@@ -5,13 +5,13 @@ use axum::routing::post;
 use events::wire::client::{Accepted, DryRun, RenderRequest, Upload, UploadRequest};
 use serde_json::json;
 
-use super::JOB;
+use super::{JOB, TO_JOB};
 use crate::api::{Api, retry, submit, uploads};
 use crate::http::code::Code::{
     AudioGone, Conflict, ExpiredKey, IdempotencyKeyReused, InvalidRequest, LogUnavailable, NotEnded, NotFound,
     QueueFull, Stopping, TooLarge, Unavailable, Unknown, UnsupportedMediaType,
 };
-use crate::http::route::{Answer, Class, Content, Link, Operation, Parameter, Route};
+use crate::http::route::{Answer, Class, Content, Operation, Parameter, Route};
 use crate::keys::Scope;
 
 const IDEMPOTENCY_KEY: Parameter = Parameter {
@@ -27,12 +27,6 @@ const DRY_RUN: Parameter = Parameter {
     meaning: "Say what would be done, and do nothing.",
     schema: || json!({"type": "boolean", "default": false}),
 };
-
-const TO_JOB: &[Link] = &[
-    Link { operation: "poll", parameter: "job", value: "$response.body#/jobId" },
-    Link { operation: "history", parameter: "job", value: "$response.body#/jobId" },
-    Link { operation: "cancel", parameter: "job", value: "$response.body#/jobId" },
-];
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     let submit = Operation {
@@ -103,7 +97,7 @@ fn submitted() -> Vec<Answer> {
     vec![
         Answer {
             headers: &[("Location", "Where to ask how the job stands.")],
-            links: TO_JOB,
+            links: &TO_JOB,
             ..Answer::json::<Accepted>(202, "The job was accepted.")
         },
         Answer::json::<DryRun>(200, "What would be done; only with `dryRun`."),

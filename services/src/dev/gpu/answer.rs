@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use super::calls::{Live, Record};
 use super::container::Work;
 use super::faults::Fault;
 use super::{Executor, new_name};
+use crate::trace;
 
 /// After so long the real provider's proxy gives up and redirects.
 const PROXY_PATIENCE: Duration = Duration::from_secs(150);
@@ -73,6 +74,7 @@ impl Executor {
 /// `POST /submit`.
 pub(super) async fn submit(
     State(executor): State<Executor>,
+    headers: HeaderMap,
     body: Result<Json<SubmitBody>, JsonRejection>,
 ) -> Response {
     let body = match body {
@@ -83,7 +85,7 @@ pub(super) async fn submit(
     if body.idempotency_key != key {
         return problem(StatusCode::UNPROCESSABLE_ENTITY, &format!("`idempotency_key` must be `{key}`"));
     }
-    match executor.accept(body) {
+    match executor.accept(body, headers.get(trace::HEADER)) {
         Ok(_) if executor.strikes(Fault::LoseAnswer) => broken(),
         Ok(answer) => Json(answer).into_response(),
         Err(error) => {
@@ -95,7 +97,7 @@ pub(super) async fn submit(
 
 impl Executor {
     /// Takes a submit, once: the same key gives the same call.
-    fn accept(&self, body: SubmitBody) -> std::io::Result<SubmitAnswer> {
+    fn accept(&self, body: SubmitBody, traceparent: Option<&HeaderValue>) -> std::io::Result<SubmitAnswer> {
         let mut calls = self.calls();
         let answer = |call_id: &str, duplicate| SubmitAnswer {
             call_id: call_id.to_owned(),
@@ -125,10 +127,11 @@ impl Executor {
             callback_url: body.callback_url.clone(),
             webhook_url: body.webhook_url.clone(),
         };
+        let traceparent = traceparent.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let answer = answer(&record.call_id, false);
         let (call_id, input_id) = (record.call_id.clone(), record.input_id.clone());
         calls.begin(record, live.clone())?;
-        self.enqueue(self.clone().work(Work { call_id, input_id, body, live }).boxed());
+        self.enqueue(self.clone().work(Work { call_id, input_id, body, live, traceparent }).boxed());
         Ok(answer)
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Work {
     pub(super) input_id: String,
     pub(super) body: SubmitBody,
     pub(super) live: Live,
+    pub(super) traceparent: Option<String>,
 }
 
 /// How a container ended.
@@ -129,6 +130,9 @@ impl Executor {
             ("KILN_R2_UPLOAD_KEY", body.r2_upload_key.clone()),
             ("KILN_CONFIG", serde_json::to_string(&body.config)?),
         ]);
+        if let Some(traceparent) = &work.traceparent {
+            command.env("KILN_TRACEPARENT", traceparent);
+        }
         Ok(command)
     }
 }

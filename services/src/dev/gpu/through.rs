@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use events::wire::callback::{CallbackAnswer, ProgressBody};
 use futures_util::FutureExt;
 
 use super::Executor;
 use super::faults::Fault;
+use crate::trace;
 
 /// A callback on its way.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ pub(super) async fn webhook(
 impl Executor {
     async fn forward(&self, callback: Callback) -> Response {
         let mut request = self.0.client.request(callback.method, callback.url).body(callback.body);
-        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
+        for name in [header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static(trace::HEADER)] {
             if let Some(value) = callback.headers.get(&name) {
                 request = request.header(name, value);
             }
