@@ -1,73 +1,27 @@
-//! What the end of a render costs: `cargo bench -p kiln --bench callbacks`. `KILN_BENCH_JOBS` says how many. Server,
-//! clients, store and nats-server share this machine, so that only ratios say something.
+//! What the end of a render costs.
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people")]
-
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use events::capability::{Grant, Roots};
 use events::event::Dispatched;
-use events::{Attempt, Command, JobId, Secret, Spec, Timestamp, key};
+use events::{Attempt, Command, JobId, Spec, Timestamp, key};
 use futures_util::StreamExt;
-use kiln::api::Api;
 use kiln::bucket::Bucket;
 use kiln::clock;
-use kiln::dev::s3;
-use kiln::http::gate::Gate;
 use kiln::webhook::Webhook;
-use nats::server::{Options, Server};
-use nats::topology::{Tunables, provision};
-use nats::{Bus, Jobs, Log, Settings};
+use nats::server::Server;
+use nats::{Bus, Log};
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::stack::{self, Took};
 
 const CLIENTS: usize = 64;
 /// Completions whose way into a poll is timed, one after the other.
 const TIMED: usize = 300;
 const ROOT: &str = "0123456789abcdef0123456789abcdef";
 const MP4: &[u8] = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41";
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-async fn server(program: &PathBuf, folder: &TempDir) -> (Server, Bus) {
-    let server = Server::start(Options::new(program, folder.path())).await.expect("a server");
-    let bus = Bus::connect(&Settings::new(server.url(), "operator")).await.expect("connected");
-    provision(&bus, &Tunables::default()).await.expect("provisioned");
-    (server, bus)
-}
-
-async fn serve(tasks: &mut JoinSet<()>, router: Router) -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    tasks.spawn(kiln::http::serve(listener, router, CancellationToken::new()));
-    url
-}
-
-async fn store(tasks: &mut JoinSet<()>, folder: &TempDir) -> Bucket {
-    let secret_key = Secret::new("secret");
-    let settings = s3::Settings {
-        folder: folder.path().to_owned(),
-        bucket: "kiln".into(),
-        access_key: "key".into(),
-        secret_key: secret_key.clone(),
-    };
-    let url = serve(tasks, s3::router(&settings).expect("a store")).await;
-    let config = kiln::config::Bucket {
-        r2_account_id: None,
-        r2_access_key_id: "key".into(),
-        r2_secret_access_key: secret_key,
-        r2_bucket_name: "kiln".into(),
-        r2_endpoint: Some(url),
-    };
-    Bucket::new(&config).expect("a bucket")
-}
 
 /// Everything that a callback meets.
 struct Stack {
@@ -79,14 +33,12 @@ struct Stack {
 }
 
 impl Stack {
-    async fn new(tasks: &mut JoinSet<()>, bus: &Bus, folder: &TempDir) -> Self {
-        let (bucket, stop) = (store(tasks, folder).await, CancellationToken::new());
+    async fn new(tasks: &mut JoinSet<()>, server: &Server, bus: &Bus, bucket: Bucket) -> Self {
+        let stop = CancellationToken::new();
         let (log, roots) = (Log::new(bus.clone()), || Roots::parse(ROOT).expect("roots"));
         let webhook = Webhook::new(log.clone(), bucket.clone(), roots());
-        let api = Api::new(log.clone(), Jobs::new(bus.clone()), bucket.clone(), stop.clone());
-        let router = api.clone().router(&Gate::open()).merge(webhook.clone().router());
-        let url = serve(tasks, kiln::http::finish(router, None, &kiln::metrics::Metrics::new())).await;
-        tasks.spawn(async move { api.listen().await });
+        let api = stack::api(tasks, server, bucket.clone()).await;
+        let url = format!("http://{}", stack::serve(tasks, api, webhook.clone().router()).await);
         tasks.spawn({
             let stop = stop.clone();
             async move { webhook.listen(&stop).await }
@@ -126,16 +78,14 @@ impl Stack {
 
 /// From the callback to the first poll that shows it.
 async fn latency(stack: &Stack, jobs: &[JobId]) {
-    let mut took = Vec::new();
+    let mut took = Took::default();
     for id in jobs {
         let began = Instant::now();
         stack.complete(*id).await;
         while !stack.is_complete(*id).await {}
-        took.push(began.elapsed().as_secs_f64() * 1000.0);
+        took.add(began.elapsed());
     }
-    took.sort_by(f64::total_cmp);
-    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    println!("callback in, visible in a poll: median {:.1} ms, p99 {:.1} ms, worst {:.1} ms", at(50), at(99), at(100));
+    took.print("callback in, visible in a poll");
 }
 
 async fn completions(stack: &Stack, jobs: &[JobId]) -> f64 {
@@ -167,20 +117,18 @@ async fn bare(bus: &Bus, count: usize) -> f64 {
     count as f64 / began.elapsed().as_secs_f64()
 }
 
-#[tokio::main]
-async fn main() {
-    let count = std::env::var("KILN_BENCH_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(4000_usize);
-    let program = nats::tool::NATS_SERVER.find(&|_| ()).expect("a nats-server");
-    let (first, second, objects) = (folder(), folder(), folder());
-    let (_alone, bare_bus) = server(&program, &first).await;
-    let (_server, bus) = server(&program, &second).await;
+pub(crate) async fn run(count: usize) {
+    let (first, second, objects) = (stack::folder(), stack::folder(), stack::folder_elsewhere());
+    let (_alone, bare_bus) = stack::nats(first.path(), true).await;
+    let (server, bus) = stack::nats(second.path(), true).await;
+    let (_store, bucket) = stack::store_beside(objects.path()).await;
     let mut tasks = JoinSet::new();
-    let stack = Stack::new(&mut tasks, &bus, &objects).await;
+    let stack = Stack::new(&mut tasks, &server, &bus, bucket).await;
     let making = (0..count + TIMED).map(|_| stack.render());
     let jobs: Vec<JobId> = futures_util::stream::iter(making).buffer_unordered(CLIENTS).collect().await;
     let (timed, rest) = jobs.split_at(TIMED);
     latency(&stack, timed).await;
-    let bare = bare(&bare_bus, count).await;
+    let bare = bare(&bare_bus, rest.len()).await;
     println!("bare append and put, {CLIENTS} at once: {bare:.0}/s");
     let rate = completions(&stack, rest).await;
     println!("completions over HTTP, {CLIENTS} at once: {rate:.0}/s, {:.2} of bare", rate / bare);

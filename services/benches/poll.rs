@@ -1,25 +1,21 @@
-//! What following a job costs: `cargo bench -p kiln --bench poll`. `KILN_BENCH_JOBS` says among how many jobs; a million
-//! takes some minutes to write. Server, clients and nats-server share this machine, so that only ratios say something.
+//! What following a job costs.
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people")]
-
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use events::event::{Completed, Dispatched, Output, Requested};
-use events::{Attempt, Entry, Event, Job, JobId, Recorded, Secret, Timestamp};
-use kiln::api::Api;
-use kiln::bucket::Bucket;
-use kiln::http::gate::Gate;
-use nats::server::{Options, Server};
-use nats::topology::{Tunables, provision};
-use nats::{Bus, Jobs, Log, Settings};
+use events::{Attempt, Entry, Event, Job, JobId, Recorded, Timestamp};
+use nats::Bus;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+
+use crate::stack::{self, Took};
 
 const CLIENTS: usize = 32;
 const ROUND: Duration = Duration::from_secs(3);
@@ -51,31 +47,17 @@ fn entry(n: u64) -> Vec<u8> {
     serde_json::to_vec(&Entry::from(job)).expect("JSON")
 }
 
-fn rss_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
-}
-
-#[tokio::main]
-async fn main() {
-    let jobs = std::env::var("KILN_BENCH_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(100_000);
-    let folder = tempfile::tempdir().expect("a folder");
-    let program = nats::tool::NATS_SERVER.find(&|_| ()).expect("a nats-server");
-    let server = Server::start(Options { sync_always: false, ..Options::new(program, folder.path()) });
-    let server = server.await.expect("a server");
-    let bus = Bus::connect(&Settings::new(server.url(), "operator")).await.expect("connected");
-    provision(&bus, &Tunables::default()).await.expect("provisioned");
+pub(crate) async fn run(jobs: u64) {
+    let folder = stack::folder();
+    let (server, bus) = stack::nats(folder.path(), false).await;
     write(&bus, jobs).await;
 
-    let before = rss_mib();
-    let (api, began) = (api(&server).await, Instant::now());
-    let watching = api.clone();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move { watching.listen().await });
-    let address = serve(&mut tasks, api).await;
+    let (before, began, mut tasks) = (stack::resident_mib(), Instant::now(), JoinSet::new());
+    let api = stack::api(&mut tasks, &server, stack::bucket("http://127.0.0.1:9")).await;
+    let address = stack::serve(&mut tasks, api, Router::new().route("/bare/{job}", get(bare))).await;
     while !ask(address, "/api/render?limit=1").await.starts_with(b"HTTP/1.1 200") {}
-    println!("{jobs} jobs: index in {:.1} s, {:.0} MiB", began.elapsed().as_secs_f64(), rss_mib() - before);
+    let memory = stack::resident_mib() - before;
+    println!("{jobs} jobs: index in {:.1} s, {memory:.0} MiB", began.elapsed().as_secs_f64());
 
     let hot = format!("/api/render/{}", id(1));
     let bare = rate(address, |_| "/bare/1".into()).await;
@@ -87,6 +69,19 @@ async fn main() {
     lists(address, jobs).await;
     streams(address, jobs).await;
     tasks.abort_all();
+}
+
+/// Answers what a poll answers, and does nothing for it.
+async fn bare() -> impl IntoResponse {
+    const BODY: &[u8] = &[b'x'; 1150];
+    let text = HeaderValue::from_static;
+    let headers = [
+        (header::CONTENT_TYPE, text("application/json")),
+        (header::ETAG, text("\"6.1.100.end-0123456789abcdef\"")),
+        (header::CACHE_CONTROL, text("private, no-cache")),
+        (header::VARY, text("accept, prefer")),
+    ];
+    (headers, BODY)
 }
 
 fn scatter(n: usize, jobs: u64) -> u64 {
@@ -111,42 +106,6 @@ async fn write(bus: &Bus, jobs: u64) {
     println!("{jobs} entries of {} bytes written in {:.1} s", entry(1).len(), began.elapsed().as_secs_f64());
 }
 
-async fn api(server: &Server) -> Api {
-    let bus = Bus::connect(&Settings::new(server.url(), "api")).await.expect("connected");
-    let bucket = Bucket::new(&kiln::config::Bucket {
-        r2_account_id: None,
-        r2_access_key_id: "key".into(),
-        r2_secret_access_key: Secret::new("secret"),
-        r2_bucket_name: "kiln".into(),
-        r2_endpoint: Some("http://127.0.0.1:9".into()),
-    });
-    Api::new(Log::new(bus.clone()), Jobs::new(bus), bucket.expect("a bucket that only signs"), CancellationToken::new())
-}
-
-/// The api, and beside it a handler that answers what a poll answers, and does nothing for it.
-async fn serve(tasks: &mut JoinSet<()>, api: Api) -> std::net::SocketAddr {
-    let body = vec![b'x'; 1150];
-    let bare = move || {
-        let text = HeaderValue::from_static;
-        let headers = [
-            (header::CONTENT_TYPE, text("application/json")),
-            (header::ETAG, text("\"6.1.100.end-0123456789abcdef\"")),
-            (header::CACHE_CONTROL, text("private, no-cache")),
-            (header::VARY, text("accept, prefer")),
-        ];
-        std::future::ready((headers, body.clone()))
-    };
-    let router = api.router(&Gate::open()).route("/bare/{job}", get(bare));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tasks.spawn(kiln::http::serve(
-        listener,
-        kiln::http::finish(router, None, &kiln::metrics::Metrics::new()),
-        CancellationToken::new(),
-    ));
-    address
-}
-
 async fn request(socket: &mut TcpStream, path: &str, accept: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: kiln\r\naccept: {accept}\r\n\r\n");
     socket.write_all(request.as_bytes()).await.expect("sent");
@@ -167,7 +126,7 @@ async fn answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) {
     }
 }
 
-async fn ask(address: std::net::SocketAddr, path: &str) -> Vec<u8> {
+async fn ask(address: SocketAddr, path: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).await.expect("connected");
     let mut buffer = Vec::new();
     request(&mut socket, path, "*/*").await;
@@ -176,7 +135,7 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> Vec<u8> {
 }
 
 /// Answers per second.
-async fn rate(address: std::net::SocketAddr, path: impl Fn(usize) -> String) -> f64 {
+async fn rate(address: SocketAddr, path: impl Fn(usize) -> String) -> f64 {
     let (asked, end) = (AtomicUsize::new(0), Instant::now() + ROUND);
     let client = async || {
         let mut socket = TcpStream::connect(address).await.expect("connected");
@@ -191,27 +150,26 @@ async fn rate(address: std::net::SocketAddr, path: impl Fn(usize) -> String) -> 
     asked.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64()
 }
 
-async fn lists(address: std::net::SocketAddr, jobs: u64) {
+async fn lists(address: SocketAddr, jobs: u64) {
     for (name, path) in [
         ("newest 20", "/api/render".to_owned()),
         ("newest 100", "/api/render?limit=100".to_owned()),
         ("100 from the middle", format!("/api/render?limit=100&cursor={:x}", 2 * jobs)),
         ("100 that wait", "/api/render?limit=100&status=pending".to_owned()),
     ] {
-        let mut took = Vec::new();
+        let mut took = Took::default();
         for _ in 0..50 {
             let began = Instant::now();
             assert!(ask(address, &path).await.starts_with(b"HTTP/1.1 200"));
-            took.push(began.elapsed().as_secs_f64() * 1000.0);
+            took.add(began.elapsed());
         }
-        took.sort_by(f64::total_cmp);
-        println!("list, {name}: median {:.1} ms, worst {:.1} ms", took[25], took[49]);
+        took.print(&format!("list, {name}"));
     }
 }
 
 /// Also counts what the clients' sockets take, since they are in this process.
-async fn streams(address: std::net::SocketAddr, jobs: u64) {
-    let before = rss_mib();
+async fn streams(address: SocketAddr, jobs: u64) {
+    let before = stack::resident_mib();
     let mut open = Vec::new();
     for n in 0..STREAMS as u64 {
         let mut socket = TcpStream::connect(address).await.expect("connected");
@@ -227,5 +185,5 @@ async fn streams(address: std::net::SocketAddr, jobs: u64) {
         assert!(first.starts_with(b"HTTP/1.1 200"));
         open.push(socket);
     }
-    println!("{STREAMS} streams: {:.0} MiB", rss_mib() - before);
+    println!("{STREAMS} streams: {:.0} MiB", stack::resident_mib() - before);
 }
