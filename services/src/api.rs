@@ -20,6 +20,7 @@ mod version;
 mod view;
 mod written;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -40,9 +41,13 @@ pub use openapi::document;
 use view::Views;
 use written::Written;
 
+/// The role. Clones share what it holds, and cost next to nothing: every request makes some.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
 /// What the role holds.
 #[derive(Clone)]
-pub struct Api {
+pub struct Shared {
     log: Log,
     jobs: Jobs,
     bucket: Bucket,
@@ -62,13 +67,21 @@ pub struct Api {
     audio_urls: Option<fetch::Rules>,
 }
 
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 /// Long JSON bodies that are in memory at once.
 const LONG_BODIES: usize = 4;
 
 impl Api {
     /// The role, ready to serve until `stop`: then it takes no new work.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             letters: Letters::new(log.bus().clone()),
             log,
             jobs,
@@ -83,19 +96,21 @@ impl Api {
             letter_reads: Arc::new(Semaphore::new(letters::AT_ONCE)),
             store_seen: Arc::default(),
             audio_urls: None,
-        }
+        }))
     }
 
     /// With another clock, for those who look at what changes with the day.
     #[must_use]
-    pub fn with_clock(self, now: fn() -> Timestamp) -> Self {
-        Self { now, ..self }
+    pub fn with_clock(mut self, now: fn() -> Timestamp) -> Self {
+        Arc::make_mut(&mut self.0).now = now;
+        self
     }
 
     /// The role, with audio by URL where there are rules for it.
     #[must_use]
-    pub fn with_audio_urls(self, audio_urls: Option<fetch::Rules>) -> Self {
-        Self { audio_urls, ..self }
+    pub fn with_audio_urls(mut self, audio_urls: Option<fetch::Rules>) -> Self {
+        Arc::make_mut(&mut self.0).audio_urls = audio_urls;
+        self
     }
 
     /// Hears of every change until the stop. Without it, answers are right, but nobody is told of news.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use events::JobId;
@@ -24,18 +24,18 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub(super) async fn poll(
     State(api): State<Api>,
     Path(job): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    answer(api, parse_id(&job)?, Form::Kiln, &headers).await
+    answer(api, parse_id(&job)?, Form::Kiln, request.headers()).await
 }
 
 /// The original's clients read `error` as a string; nothing else differs.
 pub(super) async fn poll_as_original(
     State(api): State<Api>,
     Path(job): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    answer(api, parse_id(&job)?, Form::Original, &headers).await
+    answer(api, parse_id(&job)?, Form::Original, request.headers()).await
 }
 
 async fn answer(api: Api, id: JobId, form: Form, headers: &HeaderMap) -> Result<Response, Problem> {

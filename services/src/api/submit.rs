@@ -5,6 +5,8 @@ mod received;
 mod room;
 mod source;
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -75,7 +77,8 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 impl Api {
     /// The same role, writing on behalf of the trace that the request belongs to.
     pub(super) fn traced(mut self, headers: &HeaderMap) -> Self {
-        self.log = self.log.traced(Some(trace::continued(trace::given(headers))));
+        let shared = Arc::make_mut(&mut self.0);
+        shared.log = shared.log.traced(Some(trace::continued(trace::given(headers))));
         self
     }
 }

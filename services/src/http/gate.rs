@@ -95,19 +95,19 @@ async fn crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Nex
 }
 
 async fn enter(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Ok(place);
+    }
     let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
     let full = || Problem::new(Code::Overloaded, "too many requests like this one at once; try again");
     place.map_err(|_| full())?.map_err(|_| full())
 }
 
 /// A route's gate.
-pub(super) async fn pass(
-    State((gate, operation)): State<(Gate, Arc<Operation>)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = passed(&gate, &operation, request, next).await;
-    check(&operation, &response);
+pub(super) async fn pass(State(state): State<Arc<(Gate, Operation)>>, request: Request, next: Next) -> Response {
+    let (gate, operation) = &*state;
+    let response = passed(gate, operation, request, next).await;
+    check(operation, &response);
     response
 }
 

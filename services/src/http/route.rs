@@ -172,7 +172,7 @@ pub struct Route<S> {
 pub fn router<S: Clone + Send + Sync + 'static>(routes: Vec<Route<S>>, gate: &Gate) -> Router<S> {
     routes.into_iter().fold(Router::new(), |router, Route { operation, handler }| {
         let path = operation.path;
-        let state = (gate.clone(), Arc::new(operation));
+        let state = Arc::new((gate.clone(), operation));
         router.route(path, handler.route_layer(middleware::from_fn_with_state(state, gate::pass)))
     })
 }
