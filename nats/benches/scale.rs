@@ -86,7 +86,7 @@ impl Scale {
             }
         });
         writing.buffer_unordered(IN_FLIGHT).collect::<()>().await;
-        nats::rebuild(&self.bus).await.expect("rebuilt");
+        nats::rebuild(&self.bus, &|_, _| ()).await.expect("rebuilt");
         self.restart(true).await;
         println!("{} jobs written in {:.0?}", to + 1 - from, started.elapsed());
     }
@@ -138,7 +138,7 @@ impl Scale {
         let bare = self.puts(jobs).await;
         self.purge().await;
         let started = Instant::now();
-        let rebuilt = nats::rebuild(&self.bus).await.expect("rebuilt");
+        let rebuilt = nats::rebuild(&self.bus, &|_, _| ()).await.expect("rebuilt");
         let rate = per_second(rebuilt.written, started.elapsed());
         println!("bare puts {bare:.0}/s, rebuild {rate:.0}/s: {:.2}; the server has {}", rate / bare, self.memory());
     }

@@ -12,6 +12,7 @@ use std::error::Error;
 
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
+use async_nats::{ConnectOptions, ServerAddr};
 use serde_json::json;
 
 /// What became of a request.
@@ -27,7 +28,13 @@ pub(crate) enum Answer {
 pub(crate) async fn publish(server: &str, job: &str, audio: &str) -> Result<Answer, Box<dyn Error>> {
     let place = if audio.contains("://") { "url" } else { "key" };
     let body = json!({"spec": {"audio": {place: audio}}});
-    let client = async_nats::connect(server).await?;
+    let address: ServerAddr = server.parse()?;
+    // The client library takes no name from the address by itself.
+    let options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
+        _ => ConnectOptions::new(),
+    };
+    let client = options.connect(address).await?;
     // A request, not a mere message: the answer is the server's word that the log has it.
     let answer = client.request(format!("render.{job}.requested"), body.to_string().into()).await?;
     match serde_json::from_slice(&answer.payload)? {

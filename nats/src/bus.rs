@@ -241,8 +241,10 @@ async fn options(
         .reconnect_to_server_callback(move |servers, _| std::future::ready(chooser.another(&servers)))
         .event_callback(move |event| {
             note(&link, &event);
-            if matches!(event, Event::Connected) {
-                leaderless.arrived();
+            match event {
+                Event::Connected => leaderless.arrived(),
+                Event::ServerError(_) => leaderless.denied(),
+                _ => {}
             }
             std::future::ready(())
         });

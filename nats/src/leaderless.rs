@@ -44,6 +44,11 @@ impl Leaderless {
         is_time
     }
 
+    /// The server refuses something, and will never answer it: that says nothing of leaders.
+    pub(crate) fn denied(&self) {
+        *self.since.lock().expect("nothing panics under this lock") = None;
+    }
+
     /// The server to try instead of the present one: each in its turn. The client by itself tries those first that
     /// never failed, and of three nodes that may be the one that lost the other two.
     pub(crate) fn another(&self, servers: &[Server]) -> Option<ReconnectToServer> {

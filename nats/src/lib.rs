@@ -43,7 +43,7 @@ pub use login::{Login, Settings};
 pub use projection::project;
 pub use pull::Delivery;
 pub use reader::Reader;
-pub use rebuild::{Difference, Rebuilt, Verified, rebuild, rebuild_telling, verify, verify_telling};
+pub use rebuild::{Difference, Rebuilt, Verified, rebuild, verify};
 pub use record::Record;
 pub use room::Room;
 pub use timeline::Line;

@@ -3,6 +3,9 @@
 //! Whoever decides something loads the job, decides, and appends with the version it decided upon. A conflict means:
 //! load and decide again. An answer that leaves open whether the fact was stored is resolved by looking for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;

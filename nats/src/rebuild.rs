@@ -70,13 +70,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Joins everything in both streams into the bucket, as of now.
-pub async fn rebuild(bus: &Bus) -> Result<Rebuilt, Error> {
-    rebuild_telling(bus, &|_, _| ()).await
-}
-
-/// As [`rebuild`]; tells how many messages it has read, and of how many.
-pub async fn rebuild_telling(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Rebuilt, Error> {
+/// Joins everything in both streams into the bucket, as of now; tells how many messages it has read, and of how many.
+pub async fn rebuild(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Rebuilt, Error> {
     let (projection, is_empty) = (Projection::new(bus), is_empty(bus).await?);
     let mut rebuilt = Rebuilt::default();
     for stream in [RENDER, RENDER_PROGRESS] {
@@ -114,13 +109,9 @@ async fn join(projection: &Projection, window: &[Delivery], is_first: bool) -> R
     written.try_fold(0, async |count, was_written| Ok(count + u64::from(was_written))).await
 }
 
-/// Compares each job's entry with the fold of the log, progress, stage and what it waits for aside.
-pub async fn verify(bus: &Bus) -> Result<Verified, Error> {
-    verify_telling(bus, &|_, _| ()).await
-}
-
-/// As [`verify`]; tells how many jobs it has compared, and of how many.
-pub async fn verify_telling(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Verified, Error> {
+/// Compares each job's entry with the fold of the log, progress, stage and what it waits for aside; tells how many jobs
+/// it has compared, and of how many.
+pub async fn verify(bus: &Bus, tell: &(dyn Fn(u64, u64) + Sync)) -> Result<Verified, Error> {
     let (log, jobs) = (Log::new(bus.clone()), Jobs::new(bus.clone()));
     let mut verified = Verified::default();
     let mut replay = Replay::start(bus, RENDER, subject::ALL_REQUESTED).await?;

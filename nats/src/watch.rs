@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::head::info;
 use crate::jobs::PREFIX;
+use crate::stored::next_of_leader;
 use crate::topology::{KV_JOBS, RENDER};
 use crate::{Bus, Cause, Error};
 
@@ -61,8 +62,9 @@ impl Watch {
     pub async fn run(&self, bus: &Bus, stop: CancellationToken) {
         let following = async {
             let mut last = Look::default();
+            let mut after = 0;
             loop {
-                if let Err(error) = self.follow(bus, &mut last).await {
+                if let Err(error) = self.follow(bus, &mut last, &mut after).await {
                     tracing::warn!(error = %error, cause = ?std::error::Error::source(&error), "watching the entries anew");
                 }
                 sleep(PAUSE).await;
@@ -135,12 +137,16 @@ impl Watch {
         self.index.lock().expect("nothing panics under this lock")
     }
 
-    /// One bucket, from its beginning until it is another one or the watch breaks.
-    async fn follow(&self, bus: &Bus, last: &mut Look) -> Result<(), Error> {
+    /// One bucket, until it is another one or the watch breaks: from its beginning, or after an entry that cannot be
+    /// delivered, when all before it is known.
+    async fn follow(&self, bus: &Bus, last: &mut Look, after: &mut u64) -> Result<(), Error> {
         let look = look(bus).await?;
         let config = push::OrderedConfig {
             deliver_subject: bus.client().new_inbox(),
-            deliver_policy: DeliverPolicy::LastPerSubject,
+            deliver_policy: match std::mem::take(after) {
+                0 => DeliverPolicy::LastPerSubject,
+                unreadable => DeliverPolicy::ByStartSequence { start_sequence: unreadable + 1 },
+            },
             filter_subject: format!("{PREFIX}>"),
             ..push::OrderedConfig::default()
         };
@@ -167,6 +173,7 @@ impl Watch {
                     None => return Err(Error::Watch(Cause::Disconnected)),
                 },
                 _ = looks.tick() => if self.is_over(bus, &look, &mut pulse).await {
+                    *after = self.take_over(bus, pulse.heard).await?;
                     return Ok(());
                 },
             }
@@ -193,10 +200,11 @@ impl Watch {
         match look(bus).await {
             Ok(now) if now.bucket != known.bucket || now.log != known.log => {
                 tracing::warn!("the bucket or the log was made anew; the bucket is read from its beginning");
+                pulse.heard = 0;
                 true
             }
             Ok(now) if pulse.has_stopped(now.written) => {
-                tracing::warn!("the bucket is written to and nothing is heard; it is read from its beginning");
+                tracing::warn!("the bucket is written to and nothing is heard; it is followed anew");
                 true
             }
             Ok(now) => {
@@ -210,15 +218,27 @@ impl Watch {
         }
     }
 
+    fn set(&self, subject: &str, revision: u64, payload: &[u8]) {
+        if let Some(id) = subject.strip_prefix(PREFIX).and_then(|key| JobId::parse(key).ok()) {
+            // A deleted entry has no payload.
+            self.index().set(id, revision, serde_json::from_slice::<Glance>(payload).ok());
+        }
+    }
+
+    /// The next entry, if it is one over which the client library drops the connection, again and again: its revision,
+    /// else 0.
+    async fn take_over(&self, bus: &Bus, heard: u64) -> Result<u64, Error> {
+        let next = next_of_leader(bus, KV_JOBS, heard + 1, &format!("{PREFIX}>")).await.map_err(Error::Watch)?;
+        let Some(unreadable) = next.filter(|next| !next.is_readable) else { return Ok(0) };
+        tracing::error!(message.seq = unreadable.seq, "an entry with unreadable headers is taken over without them");
+        self.set(&unreadable.subject, unreadable.seq, &unreadable.payload);
+        Ok(unreadable.seq)
+    }
+
     /// Up to which revision everything is known that `written` promised, as far as this message tells.
     fn take(&self, message: &Message, written: u64) -> u64 {
         let Ok(info) = message.info() else { return 0 };
-        let id = message.subject.strip_prefix(PREFIX).and_then(|key| JobId::parse(key).ok());
-        if let Some(id) = id {
-            // A deleted entry has no payload.
-            let glance = serde_json::from_slice::<Glance>(&message.payload).ok();
-            self.index().set(id, info.stream_sequence, glance);
-        }
+        self.set(&message.subject, info.stream_sequence, &message.payload);
         if info.pending == 0 {
             self.caught_up.send_replace(true);
             return info.stream_sequence.max(written);

@@ -239,7 +239,8 @@ async fn a_leader_that_is_killed_under_load_takes_nothing_with_it_and_nothing_is
         eventually("the watch", async || followed.row(*id).filter(|row| Some(row.version) >= last)).await;
     }
     let whole = Verified { jobs: WRITERS * JOBS, differences: vec![] };
-    eventually("the bucket", async || verify(&operator).await.ok().filter(|verified| *verified == whole)).await;
+    eventually("the bucket", async || verify(&operator, &|_, _| ()).await.ok().filter(|verified| *verified == whole))
+        .await;
     never_older_than_seen(&cluster, claims.iter().map(|(id, _)| *id).take(20)).await;
     stop.cancel();
 }

@@ -235,3 +235,46 @@ async fn a_message_that_is_held_longer_than_ack_wait_comes_again_and_starts_noth
     assert!(running.seen.try_recv().is_err(), "it was started once");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_that_freezes_for_longer_than_its_heartbeat_costs_neither_the_work_in_hand_nor_what_comes_after() {
+    let world = World::provisioned().await;
+    let log = world.log("api").await;
+    request(&log, 1).await;
+    let (mut running, finish) = Running::holding(&world.bus("worker").await);
+    running.next().await;
+    world.server.freeze(true);
+    let frozen = Instant::now();
+    wait_for("a silence of two heartbeats and more", async || {
+        (frozen.elapsed() > Duration::from_secs(13)).then_some(())
+    })
+    .await;
+    world.server.freeze(false);
+    wait_for("the log", async || log.append(job_id(2), 0, &requested()).await.ok()).await;
+    assert_eq!(running.next().await.recorded().expect("a job's").0, job_id(2), "the loop pulls again");
+    finish.send(true).expect("they wait");
+    wait_for("both to be acknowledged", async || (pending(&world).await == (0, 0)).then_some(())).await;
+    assert!(running.seen.try_recv().is_err(), "each was started once");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_deleted_under_an_open_pull_comes_back_and_what_is_held_is_not_started_again() {
+    let world = World::provisioned().await;
+    let log = world.log("api").await;
+    request(&log, 1).await;
+    let (mut running, finish) = Running::holding(&world.bus("worker").await);
+    running.next().await;
+    let is_open = async || (world.consumer(RENDER, WORKER).await.num_waiting == 1).then_some(());
+    wait_for("the open pull", is_open).await;
+    world.stream(RENDER).await.delete_consumer(WORKER).await.expect("deleted");
+    request(&log, 2).await;
+    let bus = world.bus("operator").await;
+    nats::topology::provision(&bus, &nats::topology::Tunables::default()).await.expect("provisioned");
+    assert_eq!(running.next().await.recorded().expect("a job's").0, job_id(2));
+    assert_eq!(world.consumer(RENDER, WORKER).await.delivered.stream_sequence, 2, "the new one delivered both");
+    finish.send(true).expect("they wait");
+    wait_for("both to be acknowledged", async || (pending(&world).await == (0, 0)).then_some(())).await;
+    assert!(running.seen.try_recv().is_err(), "each was started once");
+    running.stop().await;
+}

@@ -206,9 +206,9 @@ async fn a_rebuild_mends_in_place_what_a_verification_finds() {
         live(&log, job_id(n), &life(job_id(n))[..=(n % 4) as usize]).await;
         log.report(job_id(n), Progressed::new(Attempt::FIRST, 50)).await;
     }
-    assert_eq!(rebuild(&bus).await.expect("rebuilt").written, 60, "facts, then reports");
-    assert_eq!(verify(&bus).await.expect("verified"), Verified { jobs: 30, differences: vec![] });
-    assert_eq!(rebuild(&bus).await.expect("rebuilt").written, 0, "nothing to do");
+    assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written, 60, "facts, then reports");
+    assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified"), Verified { jobs: 30, differences: vec![] });
+    assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written, 0, "nothing to do");
 
     let context = jetstream::new(bus.client().clone());
     let bucket = context.get_key_value("JOBS").await.expect("the bucket");
@@ -220,14 +220,15 @@ async fn a_rebuild_mends_in_place_what_a_verification_finds() {
     entry.job.seq -= 1;
     bucket.put(wrong.to_string(), serde_json::to_vec(&entry).expect("JSON").into()).await.expect("spoilt");
 
-    let said: Vec<_> = verify(&bus).await.expect("verified").differences.iter().map(ToString::to_string).collect();
+    let said: Vec<_> =
+        verify(&bus, &|_, _| ()).await.expect("verified").differences.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said.contains(&format!("{gone}: no readable entry")), "{said:?}");
     assert!(said.contains(&format!("{wrong}: `job.seq`, `status`")), "{said:?}");
 
     context.get_stream("KV_JOBS").await.expect("the bucket").purge().await.expect("purged");
-    assert_eq!(verify(&bus).await.expect("verified").differences.len(), 30);
-    rebuild(&bus).await.expect("rebuilt");
-    assert_eq!(verify(&bus).await.expect("verified"), Verified { jobs: 30, differences: vec![] });
+    assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified").differences.len(), 30);
+    rebuild(&bus, &|_, _| ()).await.expect("rebuilt");
+    assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified"), Verified { jobs: 30, differences: vec![] });
     assert_eq!(world.consumer(RENDER, "worker").await.delivered.consumer_sequence, 0, "nothing is rendered again");
 }

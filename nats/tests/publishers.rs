@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use events::Secret;
 use events::spec::Audio;
 use nats::topology::{self, Tunables};
+use nats::{Bus, Log, Login, Settings};
 use tokio::process::Command;
 
+use crate::permissions::{passwords, server_file};
 use crate::world::{World, job_id};
 
 #[path = "../examples/publish.rs"]
@@ -25,18 +28,18 @@ enum Example {
 
 impl Example {
     /// What is in the log's favour; the error is a sentence for a person.
-    async fn publish(self, world: &World, job: &str, audio: &str) -> Result<Answer, String> {
+    async fn publish(self, server: &str, job: &str, audio: &str) -> Result<Answer, String> {
         match self {
-            Self::Rust => publish::publish(world.server.url(), job, audio).await.map_err(|error| error.to_string()),
-            Self::Python => python(world, job, audio).await,
+            Self::Rust => publish::publish(server, job, audio).await.map_err(|error| error.to_string()),
+            Self::Python => python(server, job, audio).await,
         }
     }
 }
 
-async fn python(world: &World, job: &str, audio: &str) -> Result<Answer, String> {
+async fn python(server: &str, job: &str, audio: &str) -> Result<Answer, String> {
     let mut command = Command::new("python3");
     command.arg(publishers().join("publish.py")).args([job, audio]);
-    let output = command.env("PYTHONPATH", packages().await).env("NATS_URL", world.server.url()).output().await;
+    let output = command.env("PYTHONPATH", packages().await).env("NATS_URL", server).output().await;
     let output = output.expect("python3 is needed for this test");
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
@@ -75,15 +78,44 @@ async fn packages() -> PathBuf {
     packages
 }
 
+/// A server, as a program of somebody else reaches it, and as the operator does.
+struct Place {
+    world: World,
+    url: String,
+    operator: Bus,
+}
+
+impl Place {
+    /// Where everybody may do everything.
+    async fn open() -> Self {
+        let world = World::new().await;
+        Self { url: world.server.url().to_owned(), operator: world.bus("operator").await, world }
+    }
+
+    /// Where publishers have an account of their own, in which nothing but requests leads to the log.
+    async fn guarded() -> Self {
+        let world = World::with(|options| {
+            options.file = Some(server_file("single.conf"));
+            options.variables = passwords().into_iter().map(|(name, _)| (name, Secret::new("secret"))).collect();
+        })
+        .await;
+        let login = Login::Password("operator".into(), Secret::new("secret"));
+        let operator =
+            Bus::connect(&Settings { login, ..world.settings("operator") }).await.expect("the login is right");
+        Self { url: world.server.url().replace("://", "://publisher:secret@"), operator, world }
+    }
+}
+
 /// An address, a key, each twice; then a server without the log, and a log that is full.
-async fn check(example: Example) {
-    let world = World::provisioned().await;
-    let log = world.log("operator").await;
+async fn check(example: Example, place: Place) {
+    let Place { world: _world, url: server, operator } = place;
+    topology::provision(&operator, &Tunables::default()).await.expect("provisioned");
+    let log = Log::new(operator);
     for (n, audio) in [(1, URL), (2, KEY)] {
         let id = job_id(n);
         let job = id.to_string();
-        assert_eq!(example.publish(&world, &job, audio).await, Ok(Answer::Stored(n)), "{example:?}");
-        assert_eq!(example.publish(&world, &job, audio).await, Ok(Answer::AlreadyThere), "{example:?}");
+        assert_eq!(example.publish(&server, &job, audio).await, Ok(Answer::Stored(n)), "{example:?}");
+        assert_eq!(example.publish(&server, &job, audio).await, Ok(Answer::AlreadyThere), "{example:?}");
         let folded = log.load(id).await.expect("readable");
         let found = match &folded.spec().expect("a request that can be obeyed").audio {
             Audio::Stored { key, .. } => key.to_string(),
@@ -93,19 +125,21 @@ async fn check(example: Example) {
     }
 
     let full = Tunables { max_bytes: Some(1), ..Tunables::default() };
-    topology::provision(&world.bus("operator").await, &full).await.expect("provisioned");
-    let refused = example.publish(&world, &job_id(3).to_string(), URL).await;
+    topology::provision(log.bus(), &full).await.expect("provisioned");
+    let refused = example.publish(&server, &job_id(3).to_string(), URL).await;
     assert!(refused.as_ref().is_err_and(|error| error.contains("maximum bytes")), "{example:?}: {refused:?}");
-    let nobody = example.publish(&World::new().await, &job_id(3).to_string(), URL).await;
+    let nobody = example.publish(World::new().await.server.url(), &job_id(3).to_string(), URL).await;
     assert!(nobody.is_err(), "{example:?}: {nobody:?}");
 }
 
 #[tokio::test]
 async fn the_rust_example_asks_for_a_render_once() {
-    check(Example::Rust).await;
+    check(Example::Rust, Place::open().await).await;
+    check(Example::Rust, Place::guarded().await).await;
 }
 
 #[tokio::test]
 async fn the_python_example_asks_for_a_render_once() {
-    check(Example::Python).await;
+    check(Example::Python, Place::open().await).await;
+    check(Example::Python, Place::guarded().await).await;
 }

@@ -215,15 +215,15 @@ async fn projectors_a_rebuild_and_a_watch_see_the_same_jobs() {
     };
     let expected = [Status::Cancelled, Status::Failed, Status::Pending, Status::Cancelled, Status::Pending];
     assert_eq!(statuses(&bus).await, expected);
-    assert_eq!(verify(&bus).await.expect("verified"), Verified { jobs: 10, differences: vec![] });
+    assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified"), Verified { jobs: 10, differences: vec![] });
     let letters = world.stream(RENDER_DEAD).await.cached_info().state.messages;
     assert_eq!(letters, 3, "what is no job's, and the garbage");
 
     stop.cancel();
     tasks.join_all().await;
     world.stream("KV_JOBS").await.purge().await.expect("purged");
-    assert_eq!(rebuild(&bus).await.expect("rebuilt").messages, 15);
-    assert_eq!(verify(&bus).await.expect("verified"), Verified { jobs: 10, differences: vec![] });
+    assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").messages, 15);
+    assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified"), Verified { jobs: 10, differences: vec![] });
     assert_eq!(statuses(&bus).await, expected);
 }
 
@@ -232,13 +232,40 @@ async fn an_entry_that_cannot_be_read_is_written_anew() {
     let world = World::provisioned().await;
     let bus = world.bus("operator").await;
     world.log("api").await.append(job_id(1), 0, &requested()).await.expect("stored");
-    rebuild(&bus).await.expect("rebuilt");
+    rebuild(&bus, &|_, _| ()).await.expect("rebuilt");
     let (_, entry) = Jobs::new(bus.clone()).get(job_id(1)).await.expect("readable").expect("an entry");
     let spoilt = serde_json::to_vec(&entry).expect("JSON");
     world.publish_raw(format!("$KV.JOBS.{}", job_id(1)).as_bytes(), HEADERS[0], &spoilt).await;
 
-    assert_eq!(rebuild(&bus).await.expect("rebuilt").written, 1);
+    assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written, 1);
     let before = connects(&bus);
     assert!(Jobs::new(bus.clone()).get(job_id(1)).await.expect("readable").is_some());
     assert_eq!(connects(&bus), before);
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_delivered_does_not_end_the_watch() {
+    let world = World::provisioned().await;
+    let (log, bus) = (world.log("api").await, world.bus("operator").await);
+    for n in 1..=3 {
+        log.append(job_id(n), 0, &requested()).await.expect("stored");
+    }
+    rebuild(&bus, &|_, _| ()).await.expect("rebuilt");
+    let entry = async |n: u64| {
+        let (_, entry) = Jobs::new(bus.clone()).get(job_id(n)).await.expect("readable").expect("an entry");
+        serde_json::to_vec(&entry).expect("JSON")
+    };
+    let (spoilt, good) = (entry(1).await, entry(2).await);
+    world.publish_raw(format!("$KV.JOBS.{}", job_id(1)).as_bytes(), HEADERS[0], &spoilt).await;
+    world.publish_raw(format!("$KV.JOBS.{}", job_id(2)).as_bytes(), b"NATS/1.0\r\n\r\n", &good).await;
+    let (watch, stop) = (Watch::default(), CancellationToken::new());
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn({
+        let (watch, bus) = (watch.clone(), world.bus("api").await);
+        async move { watch.run(&bus, stop).await }
+    });
+    let is_known = tokio::time::timeout(Duration::from_mins(1), watch.caught_up()).await;
+    is_known.expect("it catches up");
+    let revisions = [1, 2, 3].map(|n| watch.row(job_id(n)).map(|row| row.revision));
+    assert_eq!(revisions, [Some(4), Some(5), Some(3)]);
 }

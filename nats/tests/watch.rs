@@ -38,13 +38,13 @@ async fn an_empty_bucket_is_caught_up_with_at_once_and_then_followed() {
     let mut changes = watch.subscribe(id);
     assert_eq!(*changes.borrow_and_update(), 0);
     log.append(id, 0, &requested()).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     within("a change", changes.changed()).await.expect("it is followed");
     let row = watch.row(id).expect("a row");
     assert_eq!((row.status, row.requested, row.version, row.revision), (Status::Pending, 1, 1, *changes.borrow()));
 
     log.append(id, 1, &cancelled("enough")).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     within("a change", changes.changed()).await.expect("it is followed");
     assert_eq!(watch.row(id).expect("a row").status, Status::Cancelled);
 }
@@ -59,7 +59,7 @@ async fn what_is_there_is_known_before_the_watch_says_so() {
     for n in (3..=300).step_by(3) {
         log.append(job_id(n), n, &cancelled("enough")).await.expect("stored");
     }
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     let watch = Watch::default();
     let _following = follow(&watch, world.bus("api").await);
     within("the bucket", watch.caught_up()).await;
@@ -86,14 +86,14 @@ async fn a_restart_of_the_server_and_a_bucket_made_anew_are_followed() {
     let _following = follow(&watch, world.bus("api").await);
     let (log, bus) = (world.log("api").await, world.bus("operator").await);
     log.append(id, 0, &requested()).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     row_of(&watch, id, Status::Pending).await;
 
     world.server.kill();
     world.server.restart().await.expect("back");
     let append = async || log.append(id, 1, &cancelled("enough")).await.ok();
     wait_for("the log", append).await;
-    wait_for("the projection", async || rebuild(&bus).await.ok()).await;
+    wait_for("the projection", async || rebuild(&bus, &|_, _| ()).await.ok()).await;
     row_of(&watch, id, Status::Cancelled).await;
 
     let context = jetstream::new(bus.client().clone());
@@ -101,7 +101,7 @@ async fn a_restart_of_the_server_and_a_bucket_made_anew_are_followed() {
     topology::provision(&bus, &Tunables::default()).await.expect("made anew");
     let other = job_id(2);
     log.append(other, 0, &requested()).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     row_of(&watch, other, Status::Pending).await;
     assert_eq!(watch.row(id).expect("a row").revision, 1, "a revision of the new bucket");
 }
@@ -118,7 +118,7 @@ async fn what_the_log_said_once_stays_known_whatever_happens_to_an_entry() {
     log.append(id, 0, &requested()).await.expect("stored");
     let early = Entry::from(log.load(id).await.expect("readable"));
     log.append(id, 1, &cancelled("enough")).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     row_of(&watch, id, Status::Cancelled).await;
 
     let strange = serde_json::to_vec(&Entry::from(Job::default())).expect("JSON");
@@ -150,7 +150,7 @@ async fn what_the_log_lets_go_leaves_the_index_and_another_log_empties_it() {
         log.append(job_id(n), 0, &requested()).await.expect("stored");
     }
     log.append(job_id(1), 1, &cancelled("enough")).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     let watch = Watch::default();
     let _following = follow(&watch, world.bus("api").await);
     within("the bucket", watch.caught_up()).await;
@@ -175,7 +175,7 @@ async fn what_the_log_lets_go_leaves_the_index_and_another_log_empties_it() {
     wait_for("the new log", async || watch.row(job_id(3)).is_none().then_some(())).await;
     wait_for("catching up", async || watch.is_caught_up().then_some(())).await;
     log.append(job_id(4), 0, &requested()).await.expect("stored");
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     row_of(&watch, job_id(4), Status::Pending).await;
 }
 
@@ -187,7 +187,7 @@ async fn many_entries_come_by_one_request_and_a_timeline_keeps_what_a_newer_rele
     for id in &ids {
         log.append(*id, 0, &requested()).await.expect("stored");
     }
-    rebuild(&bus).await.expect("projected");
+    rebuild(&bus, &|_, _| ()).await.expect("projected");
     let jobs = Jobs::new(bus.clone());
     assert_eq!(jobs.get_many(&[]).await.expect("read").len(), 0);
     assert_eq!(jobs.get_many(&[job_id(101)]).await.expect("read").len(), 0);

@@ -26,7 +26,7 @@ pub async fn run(args: &Args) -> anyhow::Result<(String, ExitCode)> {
 
 async fn rebuild(bus: &nats::Bus) -> anyhow::Result<(String, ExitCode)> {
     let (bar, started) = (bar("messages"), Instant::now());
-    let rebuilt = nats::rebuild_telling(bus, &|read, all| show(&bar, read, all)).await?;
+    let rebuilt = nats::rebuild(bus, &|read, all| show(&bar, read, all)).await?;
     bar.finish_and_clear();
     let (nats::Rebuilt { messages, written }, took) = (rebuilt, started.elapsed());
     Ok((format!("{messages} messages read, {written} entries written, in {took:.1?}"), ExitCode::SUCCESS))
@@ -34,7 +34,7 @@ async fn rebuild(bus: &nats::Bus) -> anyhow::Result<(String, ExitCode)> {
 
 async fn verify(bus: &nats::Bus) -> anyhow::Result<(String, ExitCode)> {
     let bar = bar("jobs");
-    let verified = nats::verify_telling(bus, &|compared, all| show(&bar, compared, all)).await?;
+    let verified = nats::verify(bus, &|compared, all| show(&bar, compared, all)).await?;
     bar.finish_and_clear();
     let nats::Verified { jobs, differences } = verified;
     if differences.is_empty() {

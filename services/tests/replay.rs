@@ -47,7 +47,7 @@ async fn a_replay_to_projector_and_worker_gives_the_same_answer_and_renders_noth
         replay(bus.client(), stream, consumer).await;
     }
 
-    assert_eq!(nats::verify(&bus).await.expect("verified").differences, []);
+    assert_eq!(nats::verify(&bus, &|_, _| ()).await.expect("verified").differences, []);
     let after = world.wait_for_end(job).await;
     assert_eq!(
         json!([after.status, after.result, after.created_at]),

@@ -134,8 +134,11 @@ async fn the_roles_get_along_with_what_they_may() {
         task.await.expect("no panic");
     }
     let operator = world.bus_of("operator").await;
-    rebuild(&operator).await.expect("the operator may");
-    assert_eq!(verify(&operator).await.expect("the operator may"), Verified { jobs: 2, differences: vec![] });
+    rebuild(&operator, &|_, _| ()).await.expect("the operator may");
+    assert_eq!(
+        verify(&operator, &|_, _| ()).await.expect("the operator may"),
+        Verified { jobs: 2, differences: vec![] }
+    );
     assert_eq!(alarms.text(), "", "nothing was refused");
 }
 

@@ -81,7 +81,7 @@ async fn entries_now(bus: &Bus) -> Option<BTreeMap<JobId, Entry>> {
     }
     // The report comes from another stream than the facts.
     let is_whole = entries[&job_id(RUNNING)].progress == 50;
-    let is_equal = verify(bus).await.ok()? == Verified { jobs: 4, differences: vec![] };
+    let is_equal = verify(bus, &|_, _| ()).await.ok()? == Verified { jobs: 4, differences: vec![] };
     (is_whole && is_equal).then_some(entries)
 }
 

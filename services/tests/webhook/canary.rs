@@ -140,7 +140,7 @@ async fn no_secret_is_in_any_stream_entry_log_metric_or_answer_after_jobs_with_e
     }
     let bus = nats::Bus::connect(&nats::Settings::new(&addresses.nats, "operator")).await.expect("connected");
     assert!(scan(&bus, &secrets).await >= 12, "there is something to scan");
-    nats::rebuild(&bus).await.expect("rebuilt");
+    nats::rebuild(&bus, &|_, _| ()).await.expect("rebuilt");
     process.start_kill().expect("killed");
     process.wait().await.expect("it ends");
     for name in ["out", "err"] {
