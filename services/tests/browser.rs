@@ -11,6 +11,7 @@ use events::{Attempt, Entry, Event, Job, JobId, Recorded, Timestamp};
 use kiln::config::Clients;
 use kiln::dev::world::{Options, World};
 use nats::Bus;
+use nats::topology::Tunables;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -136,7 +137,10 @@ impl Stage {
 
     async fn start(&mut self) {
         let found = Options::new(&self.folder.path().join("data"), &|_| {}).expect("the programs are found or fetched");
-        let options = Options { kiln: KILN.into(), listen: self.listen, clients: self.clients.clone(), ..found };
+        // As many as the stand-in runs at once, so that others are seen to wait.
+        let tunables = Tunables { max_renders: Some(2), ..Tunables::default() };
+        let clients = self.clients.clone();
+        let options = Options { kiln: KILN.into(), listen: self.listen, clients, tunables, ..found };
         self.world = Some(World::start(options).await.expect("the world starts"));
     }
 
@@ -247,7 +251,8 @@ async fn fill(bus: &Bus, jobs: u64) {
 
 fn entry(n: u64) -> Vec<u8> {
     let id = id(n);
-    let spec = serde_json::json!({"audio": {"key": format!("renders/{id}/audio.flac")}, "metadata": {"filename": format!("song {n}.flac")}});
+    let audio = serde_json::json!({"key": format!("renders/{id}/audio.flac")});
+    let spec = serde_json::json!({"audio": audio, "metadata": {"filename": format!("song {n}.flac")}});
     let output = Output::video(format!("renders/{id}/output.mp4"), 12_345_678);
     let life = [
         Event::Requested(Requested { spec: serde_json::from_value(spec).expect("a request") }),

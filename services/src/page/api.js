@@ -48,7 +48,8 @@ export function now() {
  * @returns {Promise<Response>} of a success
  */
 export async function ask(method, path, { headers = {}, body, signal } = {}) {
-  const request = { method, headers: { ...credentials(), ...headers }, body, signal };
+  const shown = credentials();
+  const request = { method, headers: { ...shown, ...headers }, body, signal };
   const response = await fetch(path, request).catch((error) => {
     if (signal?.aborted) throw error;
     connection.dispatchEvent(new Event("lost"));
@@ -60,7 +61,7 @@ export async function ask(method, path, { headers = {}, body, signal } = {}) {
   // The header has whole seconds: only what is more than that says something.
   if (Math.abs(date - now()) > 1500) skewMs = date + 500 - Date.now();
   if (response.ok) return response;
-  if (response.status === 401) refused();
+  if (response.status === 401) refused(shown);
   throw await problem(response.status, await response.text().catch(() => ""));
 }
 

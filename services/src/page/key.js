@@ -25,9 +25,12 @@ export function usable() {
   return new Promise((resolve) => keys.addEventListener("change", resolve, { once: true }));
 }
 
-/** The server answered 401: asks for a key, once, however many requests were refused. */
-export function refused() {
-  if (isRefused) return;
+/**
+ * The server answered 401: asks for a key, once, however many requests were refused.
+ * @param {Record<string, string>} shown the credentials of that request, which may be older than those of now
+ */
+export function refused(shown) {
+  if (isRefused || shown.Authorization !== credentials().Authorization) return;
   isRefused = true;
   const had = sessionStorage.getItem(NAME) !== null;
   open(had ? "The server does not know this key, or it was revoked." : "Without one it answers nothing.");

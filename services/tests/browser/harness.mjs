@@ -110,11 +110,6 @@ export async function world(wish) {
   assert.equal(value, "done");
 }
 
-/** Ends the conversation. */
-export function hangUp() {
-  process.stdin.destroy();
-}
-
 /** Asks until it is so. */
 export async function until(what, ask) {
   const end = Date.now() + PATIENCE_MS;

@@ -1,14 +1,12 @@
 // Plays one scenario: `node run.mjs FILE NAME`.
 
-import { hangUp } from "./harness.mjs";
-
 const [file, name] = process.argv.slice(2);
 const scenarios = await import(`./${file}.mjs`);
 try {
   await scenarios[name]();
+  process.exit(0);
 } catch (error) {
   console.log(error);
-  process.exitCode = 1;
-} finally {
-  hangUp();
+  // The browser of a scenario that failed goes with us.
+  process.exit(1);
 }
