@@ -92,11 +92,16 @@ impl Log {
         Ok(found.iter().filter_map(|stored| Some(stored.recorded()?.1)).collect())
     }
 
-    /// The job as it is at least at this version: asks the leader if the replica that answered lags.
+    /// The job at this version or a later one, if there is one: asks the leader if the replica that answered lags.
     pub async fn load_at_least(&self, id: JobId, version: u64) -> Result<Job, Error> {
         let mut job = self.load(id).await?;
         if job.seq < version {
-            self.catch_up(id, &mut job).await?;
+            self.join_leader(id, &mut job).await?;
+        }
+        if job.seq < version {
+            // Another writer's fact is on its way, or the oldest facts have aged out.
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+            job.join(&self.load(id).await?);
         }
         Ok(job)
     }
@@ -122,9 +127,18 @@ impl Log {
     pub async fn transact<R>(
         &self,
         id: JobId,
+        decide: impl FnMut(&Job) -> Result<Event, R>,
+    ) -> Result<Outcome<R>, Error> {
+        let known = self.load(id).await?;
+        self.transact_upon(id, known, decide).await
+    }
+
+    pub(crate) async fn transact_upon<R>(
+        &self,
+        id: JobId,
+        mut job: Job,
         mut decide: impl FnMut(&Job) -> Result<Event, R>,
     ) -> Result<Outcome<R>, Error> {
-        let mut job = self.load(id).await?;
         let mut is_current = false;
         for _ in 0..MAX_DECISIONS {
             let event = match decide(&job) {
@@ -139,7 +153,7 @@ impl Log {
             };
             match self.append(id, job.seq, &event).await? {
                 Append::Stored(seq) => return Ok(Outcome::Appended { job, seq }),
-                Append::Conflict => self.catch_up(id, &mut job).await?,
+                Append::Conflict => job = self.load_at_least(id, job.seq + 1).await?,
             }
         }
         Err(Error::Contended(id))
@@ -169,18 +183,7 @@ impl Log {
         }
     }
 
-    /// Joins what the leader has beyond the job's version; if that is nothing, looks a little later.
-    async fn catch_up(&self, id: JobId, job: &mut Job) -> Result<(), Error> {
-        let known = job.seq;
-        self.join_leader(id, job).await?;
-        if job.seq == known {
-            // Another writer's fact is on its way, or the oldest facts have aged out.
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-            *job = self.load(id).await?;
-        }
-        Ok(())
-    }
-
+    /// Joins what the leader has beyond the job's version.
     async fn join_leader(&self, id: JobId, job: &mut Job) -> Result<(), Error> {
         while let Some(stored) = self.next(id, job.seq + 1).await? {
             let Some((_, recorded)) = stored.recorded() else { break };

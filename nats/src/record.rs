@@ -16,7 +16,20 @@ pub struct Record {
 impl Log {
     /// Makes a command a fact, unless the domain refuses. An error means that nobody knows; it is safe to do it again.
     pub async fn record(&self, id: JobId, command: Command, now: Timestamp) -> Result<Record, Error> {
-        let mut outcome = self.transact(id, |job| decide(job, command.clone())).await?;
+        let known = self.load(id).await?;
+        self.record_upon(id, known, command, now).await
+    }
+
+    /// As [`Log::record`], by somebody who has the job before him. It may be old: the log takes nothing then, and the
+    /// job is loaded.
+    pub async fn record_upon(
+        &self,
+        id: JobId,
+        known: Job,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Record, Error> {
+        let mut outcome = self.transact_upon(id, known, |job| decide(job, command.clone())).await?;
         let is_unknown = matches!(&outcome, Outcome::Rejected { rejection: Rejection::NoSuchJob, .. });
         // A replica may lag behind the request: only the leader knows what is not there.
         if is_unknown && self.load_at_least(id, 1).await?.requested.is_some() {

@@ -24,7 +24,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use events::{Command, JobId, Timestamp};
+use events::{Command, Job, JobId, Timestamp};
 use nats::{Jobs, Letters, Log, Record, Watch};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -140,9 +140,10 @@ impl Api {
         Ok(())
     }
 
-    /// Makes a client's wish a fact, or says why not; whoever polls here afterwards sees it.
-    async fn record(&self, id: JobId, command: Command) -> Result<Record, nats::Error> {
-        let record = self.log.record(id, command, (self.now)()).await?;
+    /// Makes a client's wish a fact, or says why not; whoever polls here afterwards sees it. The job that is known may be
+    /// old: then it is loaded.
+    async fn record(&self, id: JobId, known: Job, command: Command) -> Result<Record, nats::Error> {
+        let record = self.log.record_upon(id, known, command, (self.now)()).await?;
         self.written.note(id, record.job.seq);
         Ok(record)
     }

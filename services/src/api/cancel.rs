@@ -23,7 +23,8 @@ pub(super) async fn cancel_as_original(State(api): State<Api>, Path(job): Path<S
 
 async fn cancel_as(api: &Api, job: &str, form: Form) -> Result<Response, Problem> {
     let id = parse_id(job)?;
-    let recorded = api.record(id, Command::Cancel("a client asked for it".into())).await;
+    let known = api.log.load(id).await.map_err(|error| unavailable(&error))?;
+    let recorded = api.record(id, known, Command::Cancel("a client asked for it".into())).await;
     let recorded = recorded.map_err(|error| unavailable(&error))?;
     match recorded.refused {
         None => {

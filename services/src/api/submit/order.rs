@@ -95,7 +95,8 @@ impl Order {
                 Err(_) => Err(key_reused()),
             };
         }
-        let recorded = api.record(id, Command::Request(spec)).await.map_err(|error| not_taken(id, &error))?;
+        let recorded = api.record(id, known.unwrap_or_default(), Command::Request(spec)).await;
+        let recorded = recorded.map_err(|error| not_taken(id, &error))?;
         match recorded.refused {
             None | Some(Rejection::AlreadyKnown) => Ok(api.accepted(id, &recorded.job)),
             Some(_) => Err(key_reused()),
