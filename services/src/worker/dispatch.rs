@@ -1,5 +1,6 @@
 //! One submit: the audio is looked for, addresses are signed, Modal is asked.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use events::capability::Grant;
@@ -13,27 +14,34 @@ use crate::{bucket, clock};
 
 /// How long the audio's address lasts; a claim gives a fresh one.
 const AUDIO_LIFETIME: Duration = Duration::from_hours(1);
+/// What takes no longer is not told of: nobody could see it, and a report costs as much as a fact.
+const UNTOLD: Duration = Duration::from_millis(100);
 /// How much longer than the job's total deadline its callbacks are taken, and the video's address lasts.
 const SLACK: Duration = Duration::from_hours(24);
 
 impl Worker {
     /// Asks Modal to take an attempt. Nothing here spends an attempt by itself.
-    pub(super) async fn dispatch(&self, id: JobId, job: &Job, n: Attempt) -> SubmitOutcome {
-        let Some(spec) = job.spec() else {
+    /// `is_first`: nobody can have held the job before; else it may be the job that ends its workers, and what is done with
+    /// it is told at once.
+    pub(super) async fn dispatch(&self, id: JobId, job: &Job, n: Attempt, is_first: bool) -> SubmitOutcome {
+        let (Some(spec), Some(requested)) = (job.spec(), &job.requested) else {
             return SubmitOutcome::Refused(Code::InvalidRequest.into());
         };
-        self.stage(id, n, stage::RESOLVING_AUDIO).await;
-        let audio = match self.resolve(id, n, &spec.audio).await {
+        let patience = if is_first { UNTOLD } else { Duration::ZERO };
+        let telling = |stage| async move {
+            tokio::time::sleep(patience).await;
+            self.stage(id, n, stage).await;
+        };
+        let resolving = self.resolve(id, n, &spec.audio, requested.time);
+        let audio = match beside(resolving, telling(stage::RESOLVING_AUDIO)).await {
             Ok(audio) => audio,
             Err(outcome) => return outcome,
         };
-        self.stage(id, n, stage::GENERATING_URL).await;
         let body = self.body(id, spec, &audio, n);
-        self.stage(id, n, stage::DISPATCHING).await;
-        let outcome = self.modal.submit(&body).await;
+        let outcome = beside(self.modal.submit(&body), telling(stage::DISPATCHING)).await;
         self.circuit.note(&outcome);
-        let waited = job.requested.as_ref().filter(|_| job.first_dispatch().is_none());
-        self.counted.dispatched(&outcome, waited.map(|fact| clock::now().since(fact.time)));
+        let waited = job.first_dispatch().is_none().then(|| clock::now().since(requested.time));
+        self.counted.dispatched(&outcome, waited);
         tracing::info!(job.id = %id, job.attempt = %n, outcome = outcome.name(), "dispatched");
         outcome
     }
@@ -66,5 +74,15 @@ impl Worker {
 
     async fn stage(&self, id: JobId, n: Attempt, (stage, progress): (&str, u8)) {
         self.log.report(id, Progressed { stage: Some(stage.into()), ..Progressed::new(n, progress) }).await;
+    }
+}
+
+/// What comes of doing something, while something else is done beside it, as far as that gets.
+async fn beside<T>(doing: impl Future<Output = T>, telling: impl Future<Output = ()>) -> T {
+    let (mut doing, mut telling) = (pin!(doing), pin!(telling));
+    tokio::select! {
+        biased;
+        done = &mut doing => done,
+        () = &mut telling => doing.await,
     }
 }

@@ -39,7 +39,14 @@ impl Hints {
                     }
                     false
                 }
-                _ => true,
+                Event::Started(attempt, _) => {
+                    *heard = Some((*attempt, clock::now()));
+                    false
+                }
+                // What the shepherd begins with, and what it writes itself.
+                Event::Requested(_) | Event::Dispatched(..) => false,
+                Event::AttemptFailed(..) | Event::Completed(_) | Event::Cancelled(_) | Event::Failed(_) => true,
+                Event::Corrupt(..) | Event::Unknown => true,
             });
         }
     }
@@ -55,6 +62,11 @@ impl Hint {
         if self.receiver.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether there was news since the last time.
+    pub(super) fn has_changed(&self) -> bool {
+        self.receiver.has_changed().unwrap_or(true)
     }
 
     /// The last sign of life that was heard.

@@ -14,8 +14,8 @@ use crate::output::{self, Found};
 
 /// News may get lost: this often a job is looked at without any.
 const TICK: Duration = Duration::from_secs(5);
-/// After news, a job is looked at again so soon, and then ever later: what is published is heard before the log has it.
-const ECHO: Duration = Duration::from_millis(10);
+/// News are heard before the log has them: so long after some a job is looked at, and then again, ever later.
+const ECHO: Duration = Duration::from_millis(4);
 
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
@@ -23,28 +23,21 @@ impl Worker {
     pub(super) async fn shepherd(self, id: JobId, is_first: bool) -> Verdict {
         let mut hint = self.hints.subscribe(id);
         let mut seen = Seen::new(id, is_first);
-        let (mut told, mut next_look) = (None, ECHO);
+        let (mut told, mut next_look, mut known) = (None, TICK, None);
         let mut held = self.counted.hold(is_first);
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
             self.log.bus().writable().await;
-            // A replica that does not know the job yet must not end it.
-            let job = match self.log.load_at_least(id, 1).await {
-                Ok(job) => job,
-                Err(error) => {
-                    tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not tell of the job");
-                    tokio::time::sleep(self.policy.repeat).await;
-                    continue;
-                }
-            };
+            let Some(job) = self.current(id, known.take()).await else { continue };
             seen.circuit_until = self.circuit.open_until();
             seen.heard = hint.heard();
             match next_step(&job, &seen, clock::now(), &self.policy) {
                 Step::Dispatch(n) => {
-                    let outcome = self.dispatch(id, &job, n).await;
+                    let outcome = self.dispatch(id, &job, n, is_first).await;
                     seen.submitted(n, clock::now(), outcome);
+                    known = Some(job).filter(|_| !hint.has_changed() && hint.heard() == seen.heard);
                 }
-                Step::Record(command) => self.record(id, command, &mut seen).await,
+                Step::Record(command) => known = self.record(id, job, command, &mut seen).await,
                 Step::Ask(n, call) => {
                     let report = self.modal.status(&call).await.unwrap_or(CallReport::Unreachable);
                     self.counted.reconciled(&report);
@@ -68,7 +61,10 @@ impl Worker {
                     self.tell(id, &job, waiting_for, until, &mut told).await;
                     let pause = until.since(clock::now()).max(Duration::from_millis(1));
                     tokio::select! {
-                        () = hint.changed() => next_look = ECHO,
+                        () = hint.changed() => {
+                            tokio::time::sleep(ECHO).await;
+                            next_look = 4 * ECHO;
+                        }
                         () = tokio::time::sleep(pause.min(next_look)) => next_look = TICK.min(next_look * 4),
                     }
                     held.waits_for(None);
@@ -78,25 +74,47 @@ impl Worker {
         }
     }
 
-    /// Appends what was decided. Whatever comes of it, the job is loaded next and everything is decided again.
-    async fn record(&self, id: JobId, command: Command, seen: &mut Seen) {
+    /// The job as the log has it, unless it is known. None if the log does not answer, after a pause.
+    async fn current(&self, id: JobId, known: Option<Job>) -> Option<Job> {
+        if known.is_some() {
+            return known;
+        }
+        // A replica that does not know the job yet must not end it.
+        match self.log.load_at_least(id, 1).await {
+            Ok(job) => Some(job),
+            Err(error) => {
+                tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not tell of the job");
+                tokio::time::sleep(self.policy.repeat).await;
+                None
+            }
+        }
+    }
+
+    /// Appends what was decided upon the job. Whatever comes of it, everything is decided again: upon the job as it is
+    /// then, if that is known.
+    async fn record(&self, id: JobId, job: Job, command: Command, seen: &mut Seen) -> Option<Job> {
         let event = name(&command);
-        match self.log.record(id, command, clock::now()).await {
-            Ok(recorded) => match recorded.refused {
-                None => {
-                    tracing::info!(job.id = %id, event.name = event, message.seq = recorded.job.seq, "a fact is in the log");
+        match self.log.record_upon(id, job, command, clock::now()).await {
+            Ok(recorded) => {
+                match recorded.refused {
+                    None => {
+                        let seq = recorded.job.seq;
+                        tracing::info!(job.id = %id, event.name = event, message.seq = seq, "a fact is in the log");
+                    }
+                    Some(Rejection::AlreadyKnown) => {}
+                    Some(rejection) => {
+                        tracing::info!(job.id = %id, event.name = event, %rejection, "a fact came too late");
+                    }
                 }
-                Some(Rejection::AlreadyKnown) => {}
-                Some(rejection) => {
-                    tracing::info!(job.id = %id, event.name = event, %rejection, "a fact came too late");
-                }
-            },
+                return Some(recorded.job);
+            }
             Err(nats::Error::Occupied(_)) => seen.is_unwritable = true,
             Err(error) => {
                 tracing::warn!(job.id = %id, error = crate::chain(&error), "the log did not take the fact");
                 tokio::time::sleep(self.policy.repeat).await;
             }
         }
+        None
     }
 
     /// Whether the attempt's video is in the bucket, and younger than the attempt: a bad file of an old one does not count,
