@@ -264,36 +264,23 @@ pub async fn serve_all(
         None => bind(&listen).await?,
     };
     let mut roles = tokio::task::JoinSet::new();
+    roles.spawn(serve(listener, (router, api_watch), front, stop.clone()));
+    roles.spawn(endless(webhook_watch.run(stop.clone())));
+    roles.spawn(endless(async move { api.listen().await }));
     let token = stop.clone();
-    roles.spawn(async move { serve(listener, (router, api_watch), front, token).await });
-    let token = stop.clone();
-    roles.spawn(async move {
-        webhook_watch.run(token).await;
-        Ok(())
-    });
-    roles.spawn(async move {
-        api.listen().await;
-        Ok(())
-    });
-    let token = stop.clone();
-    roles.spawn(async move {
-        webhook.listen(&token).await;
-        Ok(())
-    });
-    let token = stop.clone();
-    roles.spawn(async move {
-        worker.run(token).await;
-        Ok(())
-    });
-    let token = stop.clone();
-    roles.spawn(async move {
-        project(projector, token).await;
-        Ok(())
-    });
+    roles.spawn(endless(async move { webhook.listen(&token).await }));
+    roles.spawn(endless(worker.run(stop.clone())));
+    roles.spawn(endless(project(projector, stop.clone())));
     let mut result = Ok(());
     while let Some(ended) = roles.join_next().await {
         stop.cancel();
         result = result.and(ended.context("a role panicked").flatten());
     }
     result
+}
+
+/// What cannot fail, beside what can.
+async fn endless(role: impl Future<Output = ()>) -> anyhow::Result<()> {
+    role.await;
+    Ok(())
 }
