@@ -6,6 +6,7 @@
 mod bare;
 mod load;
 mod provider;
+mod store;
 mod usage;
 
 use std::time::{Duration, Instant};
@@ -59,7 +60,9 @@ pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
     let clients = config::Clients { max_uploads: args.clients as usize, ..config::Clients::default() };
     let tunables = Tunables { max_renders: Some(args.clients), ..Tunables::default() };
     let found = Options::new(folder.path(), &|line| eprintln!("{line}"))?;
-    let mut world = World::start(Options { clients, tunables, provider: Some(provider.router()), ..found }).await?;
+    let (store, provider_router) = (Some(store::router()), Some(provider.router()));
+    let options = Options { clients, tunables, provider: provider_router, store, ..found };
+    let mut world = World::start(options).await?;
     let server = world.nats().id();
     let measured = tokio::select! {
         measured = measure(&world, args, &provider, server) => measured,

@@ -55,6 +55,8 @@ pub struct Options {
     pub tunables: Tunables,
     /// A GPU provider in the place of the stand-in.
     pub provider: Option<Router>,
+    /// A store in the place of the folder's.
+    pub store: Option<Router>,
 }
 
 impl Options {
@@ -72,6 +74,7 @@ impl Options {
             clients: config::Clients::default(),
             tunables: Tunables::default(),
             provider: None,
+            store: None,
         })
     }
 }
@@ -247,13 +250,16 @@ fn serve_parts(
     gpu: TcpListener,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let store = s3::router(&s3::Settings {
-        folder: options.data.join("s3"),
-        bucket: BUCKET.into(),
-        access_key: ACCESS_KEY.into(),
-        secret_key: Secret::new(&*secrets.s3),
-    })
-    .context("the S3 server did not start")?;
+    let store = match &options.store {
+        Some(store) => store.clone(),
+        None => s3::router(&s3::Settings {
+            folder: options.data.join("s3"),
+            bucket: BUCKET.into(),
+            access_key: ACCESS_KEY.into(),
+            secret_key: Secret::new(&*secrets.s3),
+        })
+        .context("the S3 server did not start")?,
+    };
     let token = stop.clone();
     parts.spawn(async move {
         http::serve(s3, store, token).await;
