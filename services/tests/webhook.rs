@@ -9,3 +9,4 @@ mod refused;
 mod repeated;
 
 pub(crate) use canary::{messages, scan, secrets};
+pub(crate) use door::mint;

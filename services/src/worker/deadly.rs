@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_third_panic_of_a_job_ends_it_and_no_other() {
+    async fn row_35_the_third_panic_of_a_job_ends_it_and_no_other() {
         let bench = bench().await;
         let (deadly, other) = (bench.request().await, bench.request().await);
         for _ in 0..MAX_PANICS {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_deliveries_end_only_what_was_about_to_be_dispatched_each_time() {
+    async fn row_35_many_deliveries_end_only_what_was_about_to_be_dispatched_each_time() {
         let bench = bench().await;
         let (deadly, waiting) = (bench.request().await, bench.request().await);
         let report = Progressed { waiting_for: Some(WaitingFor::Modal), ..Progressed::new(Attempt::FIRST, 0) };

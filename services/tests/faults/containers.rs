@@ -1,11 +1,20 @@
 //! Containers that crash, are preempted, or whose word never arrives.
 
-use events::{Code, Status};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use events::wire::dispatch::{CallStatus, SubmitAnswer};
+use events::{Code, JobId, Status, Timestamp};
 use futures_util::future::join_all;
-use serde_json::json;
+use kiln::dev::gpu::Record;
+use serde_json::{Value, json};
 
 use crate::support::wait_for;
+use crate::webhook::mint;
 use crate::world::TestWorld;
+
+/// How long a GPU may go on after somebody said that nobody wants the job, on a machine with much to do.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn rows_40_and_53_without_any_webhook_every_job_completes_and_nothing_is_rendered_twice() {
@@ -65,48 +74,84 @@ async fn fifty_submits_of_one_attempt_are_one_render() {
     let job = world.submit(&world.music(1)).await.job_id;
     world.wait_for_status(job, Status::Processing).await;
     assert_eq!(world.calls().await.len(), 1);
-    let secret = world.secret("modal");
-    let mut body = serde_json::to_value(crate::stage::submit_body("http://127.0.0.1:1")).expect("JSON");
-    body["job_id"] = json!(job);
-    body["idempotency_key"] = format!("{job}:1").into();
-    let again = (0..50).map(|_| {
-        let request = world.http.post(format!("{}/submit", world.modal())).header("Modal-Key", "kiln-dev");
-        let request = request.header("Modal-Secret", &secret);
-        async {
-            request.json(&body).send().await.expect("it is answered").json::<serde_json::Value>().await.expect("JSON")
-        }
-    });
-    let answers = join_all(again).await;
-    assert!(answers.iter().all(|answer| answer["duplicate"] == true), "{answers:?}");
+    let answers = world.submit_again(job, 50, |_| format!("{job}:1")).await;
+    assert!(answers.iter().all(|answer| answer.duplicate), "{answers:?}");
     assert_eq!(world.calls().await.len(), 1);
-    let url = world.url(&format!("/api/render/{job}"));
-    assert_eq!(world.http.delete(url).send().await.expect("it is answered").status(), 200);
-    wait_for("the end of the call", async || {
-        let calls = world.calls().await;
-        (calls[0].state.status == events::wire::dispatch::CallStatus::Cancelled).then_some(())
-    })
-    .await;
+    world.cancel(job).await;
+    world.wait_for_no_call(job).await;
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_cancel_at_every_stage_stops_the_gpu_and_stays() {
+async fn of_fifty_calls_for_one_attempt_one_renders_and_the_others_leave_at_their_claim() {
+    let world = TestWorld::start().await;
+    let job = world.submit(&world.music(8)).await.job_id;
+    world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
+    let answers = world.submit_again(job, 49, |n| format!("{job}:1 of another spawner, {n}")).await;
+    assert!(answers.iter().all(|answer| !answer.duplicate), "{answers:?}");
+    let done = world.wait_for_end(job).await;
+    assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{done:?}");
+    world.wait_for_no_call(job).await;
+    let calls = world.calls().await;
+    let code = |call: &Record| call.state.result.as_ref().and_then(|result| result.code.clone()).unwrap_or_default();
+    let left = calls.iter().filter(|call| ["claimed_elsewhere", "over"].contains(&code(call).as_str()));
+    assert_eq!((calls.len(), left.count()), (50, 49), "{calls:?}");
+    assert_eq!(world.rendered().await.1, 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_at_every_stage_stops_the_gpu_within_seconds_and_stays() {
     let world = TestWorld::start().await;
     let audio = world.music(30);
+    let mut told = String::new();
     for stage in ["", "dispatched-to-modal", "starting", "rendering"] {
         let job = world.submit(&audio).await.job_id;
         world
             .wait_for(job, |poll| stage.is_empty() || poll.stage.as_deref() == Some(stage) || poll.progress > 30)
             .await;
-        let url = world.url(&format!("/api/render/{job}"));
-        assert_eq!(world.http.delete(url).send().await.expect("it is answered").status(), 200, "{stage}");
-        wait_for("the end of every call of the job", async || {
-            let calls = world.calls().await;
-            let mut of_job = calls.iter().filter(|call| call.job_id == job);
-            of_job.all(|call| call.state.status != events::wire::dispatch::CallStatus::Running).then_some(())
-        })
-        .await;
+        let asked = Instant::now();
+        world.cancel(job).await;
+        world.wait_for_no_call(job).await;
+        let took = asked.elapsed();
+        assert!(took < STOPPED_WITHIN, "cancelled while `{stage}`, the GPU went on for {took:?}");
+        let _ = writeln!(told, "cancelled while `{stage}`: no container {:.2} s later", took.as_secs_f64());
         assert_eq!(world.wait_for_end(job).await.status, Status::Cancelled, "{stage}");
     }
+    println!("{told}");
     world.stop().await;
+}
+
+impl TestWorld {
+    async fn cancel(&self, job: JobId) {
+        let url = self.url(&format!("/api/render/{job}"));
+        assert_eq!(self.http.delete(url).send().await.expect("it is answered").status(), 200);
+    }
+
+    /// Waits until no container of the job is left.
+    async fn wait_for_no_call(&self, job: JobId) {
+        wait_for("the end of every call of the job", async || {
+            let calls = self.calls().await;
+            let mut of_job = calls.iter().filter(|call| call.job_id == job);
+            of_job.all(|call| call.state.status != CallStatus::Running).then_some(())
+        })
+        .await;
+    }
+
+    /// Submits the job's first attempt so many times more, all at once, each time under the key that it is given.
+    async fn submit_again(&self, job: JobId, times: u32, key: impl Fn(u32) -> String) -> Vec<SubmitAnswer> {
+        let secret = self.secret("modal");
+        let mut body = serde_json::to_value(crate::stage::submit_body(&self.url(""))).expect("JSON");
+        body["job_id"] = json!(job);
+        body["webhook_secret"] =
+            mint(&self.secret("webhook"), job, 1, Timestamp::from_unix_ms(4_000_000_000_000)).into();
+        let again = (0..times).map(|n| {
+            let mut body: Value = body.clone();
+            body["idempotency_key"] = key(n).into();
+            let request = self.http.post(format!("{}/submit", self.modal())).header("Modal-Key", "kiln-dev");
+            let request = request.header("Modal-Secret", &secret).json(&body);
+            async { request.send().await.expect("it is answered").json().await.expect("an answer") }
+        });
+        join_all(again).await
+    }
 }

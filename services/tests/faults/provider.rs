@@ -1,5 +1,7 @@
 //! The five outcomes of a submit, and a provider that forgets.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::{Json, Router};
 use events::seen::SubmitOutcome;
@@ -10,7 +12,7 @@ use kiln::modal;
 use serde_json::json;
 
 use crate::stage::submit_body;
-use crate::support::{serve, wait_for};
+use crate::support::{nowhere, serve, wait_for};
 use crate::world::TestWorld;
 
 #[tokio::test]
@@ -36,7 +38,7 @@ async fn row_27_a_refusal_after_an_accepted_submit_ends_nothing() {
 
 #[tokio::test]
 async fn rows_29_30_and_32_what_is_not_taken_now_spends_no_attempt_and_says_what_it_waits_for() {
-    for fault in ["refuse-429", "refuse-401", "html", "redirect-303"] {
+    for fault in ["refuse-429", "refuse-401", "html", "redirect-303", "ok-with-error"] {
         let world = TestWorld::start_faulty(&[fault]).await;
         let job = world.submit(&world.music(1)).await.job_id;
         let waiting = world.wait_for(job, |poll| poll.waiting_for == Some(WaitingFor::Modal)).await;
@@ -51,18 +53,29 @@ async fn rows_29_30_and_32_what_is_not_taken_now_spends_no_attempt_and_says_what
 }
 
 #[tokio::test]
+async fn row_28_a_submit_that_never_arrived_is_sent_again_soon_and_spends_nothing() {
+    let outcome = submit_to(&nowhere().await).await;
+    let SubmitOutcome::RetryAfter(moment) = outcome else { panic!("{outcome:?}") };
+    assert!(moment.since(kiln::clock::now()) <= Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn row_31_a_permanent_refusal_is_the_job_s_failure() {
     let refusal = async || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": "no such format", "status": 422})));
     let refusing = serve(Router::new().fallback(refusal)).await;
-    let url = refusing.url.clone();
+    let outcome = submit_to(&refusing.url).await;
+    let SubmitOutcome::Refused(failure) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((failure.code, failure.retryable), (Code::DispatchRefused, false));
+}
+
+/// What comes of a submit to the app there.
+async fn submit_to(url: &str) -> SubmitOutcome {
     let config = kiln::config::Modal {
-        modal_endpoint_url: url.clone(),
+        modal_endpoint_url: url.to_owned(),
         modal_key: Secret::new("key"),
         modal_secret: Secret::new("secret"),
     };
-    let outcome = modal::Client::new(&config).expect("a client").submit(&submit_body(&url)).await;
-    let SubmitOutcome::Refused(failure) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((failure.code, failure.retryable), (Code::DispatchRefused, false));
+    modal::Client::new(&config).expect("a client").submit(&submit_body(url)).await
 }
 
 #[tokio::test]

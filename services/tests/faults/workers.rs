@@ -1,13 +1,20 @@
 //! Workers that die, freeze, or report to nowhere; and a log server that does.
 
+use std::time::{Duration, Instant};
+
 use events::Status;
+use events::wire::client::RenderRequest;
 use futures_util::future::join_all;
+use nats::topology::ACK_WAIT;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
 use crate::roles::{is_ready, port, role};
 use crate::support::wait_for;
 use crate::world::TestWorld;
+
+/// How much longer than `ack_wait` a server is away.
+const BEYOND: Duration = Duration::from_secs(5);
 
 async fn worker(world: &mut TestWorld) -> Child {
     let address = format!("127.0.0.1:{}", port().await);
@@ -84,5 +91,30 @@ async fn row_34_and_63_a_log_server_that_is_killed_again_and_again_under_load_lo
         assert_eq!(wait_for("the end", ended).await.status, Status::Complete);
     }
     assert_eq!(world.rendered().await, (6, 6));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn row_57_a_log_server_that_is_frozen_for_longer_than_ack_wait_under_load_loses_and_doubles_nothing() {
+    let mut world = TestWorld::start().await;
+    let audio = world.music(2);
+    let mut jobs = Vec::new();
+    for _ in 0..6 {
+        jobs.push(world.submit(&audio).await.job_id);
+    }
+    world.wait_for(jobs[0], |poll| poll.stage.as_deref() == Some("rendering") || poll.status.is_final()).await;
+    world.world().nats().freeze(true);
+    let frozen = Instant::now();
+    wait_for("the end of `ack_wait`", async || (frozen.elapsed() > ACK_WAIT + BEYOND).then_some(())).await;
+    let refused = world.client.submit(&audio, &RenderRequest::default(), |_| {}).await;
+    assert!(refused.is_err(), "nothing is promised that is not in the log");
+    world.world().nats().freeze(false);
+    for job in &jobs {
+        let ended = async || world.client.poll(*job).await.ok().filter(|poll| poll.status.is_final());
+        let done = wait_for("the end", ended).await;
+        assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{done:?}");
+    }
+    let of_jobs = world.calls().await.into_iter().filter(|call| jobs.contains(&call.job_id));
+    assert_eq!(of_jobs.map(|call| call.claims).sum::<u32>(), 6, "zero extra renders");
     world.stop().await;
 }
