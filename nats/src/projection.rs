@@ -3,7 +3,8 @@
 //! An entry only ever grows: what is there is read, joined with what came, and replaced if nobody was faster. So any
 //! number of projectors may run, a message may come any number of times, and an entry never goes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
@@ -31,6 +32,8 @@ pub(crate) const WRITES: usize = 64;
 const RETRY: Duration = Duration::from_secs(1);
 /// Times that an entry is read again because another projector was first.
 const MAX_TRIES: usize = 32;
+/// Entries that are remembered. When there are more, they are forgotten, and read.
+const MAX_WRITTEN: usize = 4096;
 
 /// Feeds the bucket from both streams until the stop.
 pub async fn project(bus: &Bus, stop: CancellationToken) {
@@ -44,11 +47,13 @@ pub(crate) struct Projection {
     bus: Bus,
     log: Log,
     jobs: Jobs,
+    /// What was written last for jobs that live: it is probably still there, and need not be read again.
+    written: Mutex<HashMap<JobId, Kept>>,
 }
 
 impl Projection {
     pub(crate) fn new(bus: &Bus) -> Self {
-        Self { bus: bus.clone(), log: Log::new(bus.clone()), jobs: Jobs::new(bus.clone()) }
+        Self { bus: bus.clone(), log: Log::new(bus.clone()), jobs: Jobs::new(bus.clone()), written: Mutex::default() }
     }
 
     async fn run(&self, stream: &str, pace: Duration, stop: &CancellationToken) {
@@ -104,6 +109,12 @@ impl Projection {
 
     /// Whether the entry had to be written.
     pub(crate) async fn join(&self, id: JobId, news: &Job) -> Result<bool, Error> {
+        let written = self.written().remove(&id);
+        if let Some(kept) = written
+            && self.join_into(kept, id, news).await?
+        {
+            return Ok(true);
+        }
         let kept = self.jobs.of_replica(id).await?;
         self.join_into(kept, id, news).await
     }
@@ -130,12 +141,28 @@ impl Projection {
             if kept.entry.as_ref() == Some(&entry) {
                 return Ok(false);
             }
-            if self.jobs.replace(id, &entry, kept.revision).await?.is_some() {
+            if let Some(revision) = self.jobs.replace(id, &entry, kept.revision).await? {
+                self.note(id, Kept { revision, entry: Some(entry) });
                 return Ok(true);
             }
             kept = self.jobs.of_leader(id).await?;
         }
         Err(Error::Contended(id))
+    }
+
+    fn note(&self, id: JobId, kept: Kept) {
+        let lives = kept.entry.as_ref().is_some_and(|entry| entry.job.ended.is_none());
+        let mut written = self.written();
+        if written.len() >= MAX_WRITTEN {
+            written.clear();
+        }
+        if lives {
+            written.insert(id, kept);
+        }
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<JobId, Kept>> {
+        self.written.lock().expect("nothing panics while it holds this lock")
     }
 }
 
