@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use events::capability::Grant;
 use events::event::Output;
 use events::wire::callback::{CallbackAnswer, CallbackBody, CallbackStatus, ReportedOutput};
-use events::{Command, Failure, JobId, Rejection, Status};
+use events::{Command, Failure, Job, JobId, Rejection, Status};
 
 use super::{Webhook, ended, read, refused, unknown};
 use crate::clock;
@@ -29,25 +29,27 @@ pub(super) async fn complete(
     if JobId::parse(&body.job_id) != Ok(grant.job) {
         return Err(Problem::unauthorized());
     }
-    let command = match body.status {
+    let load = async || role.log.load(grant.job).await.map_err(|error| unknown(&grant, &error));
+    let (command, known) = match body.status {
         CallbackStatus::Complete => {
-            let output = role.seen(&grant, body.result.unwrap_or_default()).await?;
-            Command::Complete(grant.attempt, output)
+            let seen = role.seen(&grant, body.result.unwrap_or_default());
+            let (output, known) = tokio::join!(seen, load());
+            (Command::Complete(grant.attempt, output?), known?)
         }
         CallbackStatus::Failed => {
             let failure = Failure::from_report(body.code.as_deref(), body.error.as_deref(), body.retryable);
-            Command::FailAttempt(grant.attempt, failure)
+            (Command::FailAttempt(grant.attempt, failure), load().await?)
         }
     };
-    role.record(&grant, command, began).await?;
+    role.record(&grant, known, command, began).await?;
     Ok(Json(CallbackAnswer { success: true }))
 }
 
 impl Webhook {
-    async fn record(&self, grant: &Grant, command: Command, began: Instant) -> Result<(), Problem> {
+    async fn record(&self, grant: &Grant, known: Job, command: Command, began: Instant) -> Result<(), Problem> {
         let wants = if matches!(command, Command::Complete(..)) { Status::Complete } else { Status::Failed };
-        let recorded =
-            self.log.record(grant.job, command, clock::now()).await.map_err(|error| unknown(grant, &error))?;
+        let recorded = self.log.record_upon(grant.job, known, command, clock::now()).await;
+        let recorded = recorded.map_err(|error| unknown(grant, &error))?;
         let refusal = recorded
             .refused
             .filter(|rejection| *rejection != Rejection::AlreadyKnown && *rejection != Rejection::Ended(wants));

@@ -47,14 +47,14 @@ impl Panics {
 impl Worker {
     /// Shepherds a job, unless it is known to kill.
     pub(super) async fn hold(self, delivery: Delivery) -> Verdict {
-        let Some((id, _)) = delivery.recorded() else {
+        let Some((id, requested)) = delivery.recorded() else {
             return Verdict::Poison("the subject is no job's".into());
         };
         let worker = self.traced(delivery.traceparent());
         let is_first = delivery.deliveries == 1;
         let shepherd = async move {
             let is_deadly = worker.is_deadly(id, delivery.deliveries).await;
-            if is_deadly { None } else { Some(worker.shepherd(id, is_first).await) }
+            if is_deadly { None } else { Some(worker.shepherd(id, is_first, &requested).await) }
         };
         self.survive(id, Box::pin(shepherd)).await
     }
@@ -210,7 +210,9 @@ mod tests {
         let (id, log, hints) = (bench.request().await, &bench.worker.log, &bench.worker.hints);
         let dispatched = Dispatched { call_id: "fc-1".into(), gpu: false };
         log.record(id, Command::Dispatch(Attempt::FIRST, dispatched), clock::now()).await.expect("recorded");
-        let mut shepherd = tokio::spawn(bench.worker.clone().shepherd(id, true));
+        let requested = log.history(id).await.expect("loaded").remove(0);
+        let worker = bench.worker.clone();
+        let mut shepherd = tokio::spawn(async move { worker.shepherd(id, true, &requested).await });
         let output = Output::video(events::key::output(id, Attempt::FIRST), 24);
         let completed = Completed { attempt: Attempt::FIRST, output: output.clone() };
         for _ in 0..3 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events::event::Progressed;
 use events::seen::CallReport;
-use events::{Attempt, Command, Job, JobId, Rejection, Seen, Step, WaitingFor, key, next_step};
+use events::{Attempt, Command, Job, JobId, Recorded, Rejection, Seen, Step, WaitingFor, key, next_step};
 use nats::Verdict;
 
 use super::Worker;
@@ -15,15 +15,21 @@ use crate::output::{self, Found};
 /// News may get lost: this often a job is looked at without any.
 const TICK: Duration = Duration::from_secs(5);
 /// News are heard before the log has them: so long after some a job is looked at, and then again, ever later.
-const ECHO: Duration = Duration::from_millis(4);
+const ECHO: Duration = Duration::from_millis(5);
 
 impl Worker {
     /// Holds a job until it has ended and nothing of it runs. It may die after each line: the next one carries on.
-    /// `is_first`: nobody can have held it before.
-    pub(super) async fn shepherd(self, id: JobId, is_first: bool) -> Verdict {
+    /// `is_first`: nobody can have held it before. `requested`: what its message says.
+    pub(super) async fn shepherd(self, id: JobId, is_first: bool, requested: &Recorded) -> Verdict {
         let mut hint = self.hints.subscribe(id);
         let mut seen = Seen::new(id, is_first);
-        let (mut told, mut next_look, mut known) = (None, TICK, None);
+        let (mut told, mut next_look) = (None, TICK);
+        // Where nothing was heard since the request, its message is all that there is. If it is not, the log tells.
+        let mut known = (self.hints.take_untouched(id) && is_first).then(|| {
+            let mut job = Job::default();
+            job.absorb(requested);
+            job
+        });
         let mut held = self.counted.hold(is_first);
         loop {
             // While the log is not the one that was written before, what it says of the job cannot be trusted.
@@ -63,9 +69,9 @@ impl Worker {
                     tokio::select! {
                         () = hint.changed() => {
                             tokio::time::sleep(ECHO).await;
-                            next_look = 4 * ECHO;
+                            next_look = 2 * ECHO;
                         }
-                        () = tokio::time::sleep(pause.min(next_look)) => next_look = TICK.min(next_look * 4),
+                        () = tokio::time::sleep(pause.min(next_look)) => next_look = TICK.min(next_look * 2),
                     }
                     held.waits_for(None);
                 }
