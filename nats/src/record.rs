@@ -22,13 +22,7 @@ impl Log {
 
     /// As [`Log::record`], by somebody who has the job before him. It may be old: the log takes nothing then, and the
     /// job is loaded.
-    pub async fn record_upon(
-        &self,
-        id: JobId,
-        known: Job,
-        command: Command,
-        now: Timestamp,
-    ) -> Result<Record, Error> {
+    pub async fn record_upon(&self, id: JobId, known: Job, command: Command, now: Timestamp) -> Result<Record, Error> {
         let mut outcome = self.transact_upon(id, known, |job| decide(job, command.clone())).await?;
         let is_unknown = matches!(&outcome, Outcome::Rejected { rejection: Rejection::NoSuchJob, .. });
         // A replica may lag behind the request: only the leader knows what is not there.

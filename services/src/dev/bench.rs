@@ -30,12 +30,13 @@ const ROUNDS: u64 = 4;
 /// Settings of `kiln bench`.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
-Everything runs on loopback in a private world: nats-server with `sync_interval: always`, an S3 server, the four roles as
-`kiln serve` runs them, and a provider that calls back at once. A ratio says how near kiln comes to the bare loop: the
+Everything runs on loopback in a private world: nats-server with `sync_interval: always`, an S3 server that keeps all in
+memory, the four roles as `kiln serve` runs them, and a provider that calls back at once. A ratio says how near kiln comes to the bare loop: the
 same number of synced writes of the same sizes, by as many at once, and nothing else. Use a release build on a machine
 that does nothing else; compare runs by their ratios.")]
 pub struct Args {
-    /// Clients at once, each with one job after another; as many renders may be in flight
+    /// Clients at once, each with one job after another; twice as many renders may be in flight, so that none waits for the
+    /// place of one that has just ended
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: u32,
     /// Jobs that are timed from the request to the end
@@ -58,7 +59,7 @@ pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("kiln-bench-").tempdir()?;
     let provider = Provider::new(!args.no_claims);
     let clients = config::Clients { max_uploads: args.clients as usize, ..config::Clients::default() };
-    let tunables = Tunables { max_renders: Some(args.clients), ..Tunables::default() };
+    let tunables = Tunables { max_renders: Some(2 * args.clients), ..Tunables::default() };
     let found = Options::new(folder.path(), &|line| eprintln!("{line}"))?;
     let (store, provider_router) = (Some(store::router()), Some(provider.router()));
     let options = Options { clients, tunables, provider: provider_router, store, ..found };

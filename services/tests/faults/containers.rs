@@ -1,15 +1,16 @@
 //! Containers that crash, are preempted, or whose word never arrives.
 
 use std::fmt::Write as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use events::wire::dispatch::{CallStatus, SubmitAnswer};
+use events::wire::dispatch::{CallStatus, RenderResult};
 use events::{Code, JobId, Status, Timestamp};
 use futures_util::future::join_all;
-use kiln::dev::gpu::Record;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
-use crate::support::wait_for;
+use crate::support::{kiln, wait_for};
 use crate::webhook::mint;
 use crate::world::TestWorld;
 
@@ -74,8 +75,17 @@ async fn fifty_submits_of_one_attempt_are_one_render() {
     let job = world.submit(&world.music(1)).await.job_id;
     world.wait_for_status(job, Status::Processing).await;
     assert_eq!(world.calls().await.len(), 1);
-    let answers = world.submit_again(job, 50, |_| format!("{job}:1")).await;
-    assert!(answers.iter().all(|answer| answer.duplicate), "{answers:?}");
+    let secret = world.secret("modal");
+    let mut body = serde_json::to_value(crate::stage::submit_body("http://127.0.0.1:1")).expect("JSON");
+    body["job_id"] = json!(job);
+    body["idempotency_key"] = format!("{job}:1").into();
+    let again = (0..50).map(|_| {
+        let request = world.http.post(format!("{}/submit", world.modal())).header("Modal-Key", "kiln-dev");
+        let request = request.header("Modal-Secret", &secret).json(&body);
+        async { request.send().await.expect("it is answered").json::<Value>().await.expect("JSON") }
+    });
+    let answers = join_all(again).await;
+    assert!(answers.iter().all(|answer| answer["duplicate"] == true), "{answers:?}");
     assert_eq!(world.calls().await.len(), 1);
     world.cancel(job).await;
     world.wait_for_no_call(job).await;
@@ -83,20 +93,19 @@ async fn fifty_submits_of_one_attempt_are_one_render() {
 }
 
 #[tokio::test]
-async fn of_fifty_calls_for_one_attempt_one_renders_and_the_others_leave_at_their_claim() {
+async fn of_fifty_containers_of_one_attempt_one_renders_and_the_others_leave_at_their_claim() {
     let world = TestWorld::start().await;
     let job = world.submit(&world.music(8)).await.job_id;
     world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
-    let answers = world.submit_again(job, 49, |n| format!("{job}:1 of another spawner, {n}")).await;
-    assert!(answers.iter().all(|answer| !answer.duplicate), "{answers:?}");
+    let left = join_all((2..=50).map(|n| world.container(job, n))).await;
+    for result in left {
+        let code = result.code.as_deref().unwrap_or_default();
+        assert!(!result.ok && ["claimed_elsewhere", "over"].contains(&code), "{result:?}");
+    }
     let done = world.wait_for_end(job).await;
     assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{done:?}");
-    world.wait_for_no_call(job).await;
-    let calls = world.calls().await;
-    let code = |call: &Record| call.state.result.as_ref().and_then(|result| result.code.clone()).unwrap_or_default();
-    let left = calls.iter().filter(|call| ["claimed_elsewhere", "over"].contains(&code(call).as_str()));
-    assert_eq!((calls.len(), left.count()), (50, 49), "{calls:?}");
-    assert_eq!(world.rendered().await.1, 1);
+    assert_eq!(world.kinds(job).await, ["requested", "started", "completed"]);
+    assert_eq!(world.rendered().await, (1, 1));
     world.stop().await;
 }
 
@@ -138,20 +147,20 @@ impl TestWorld {
         .await;
     }
 
-    /// Submits the job's first attempt so many times more, all at once, each time under the key that it is given.
-    async fn submit_again(&self, job: JobId, times: u32, key: impl Fn(u32) -> String) -> Vec<SubmitAnswer> {
-        let secret = self.secret("modal");
-        let mut body = serde_json::to_value(crate::stage::submit_body(&self.url(""))).expect("JSON");
-        body["job_id"] = json!(job);
-        body["webhook_secret"] =
-            mint(&self.secret("webhook"), job, 1, Timestamp::from_unix_ms(4_000_000_000_000)).into();
-        let again = (0..times).map(|n| {
-            let mut body: Value = body.clone();
-            body["idempotency_key"] = key(n).into();
-            let request = self.http.post(format!("{}/submit", self.modal())).header("Modal-Key", "kiln-dev");
-            let request = request.header("Modal-Secret", &secret).json(&body);
-            async { request.send().await.expect("it is answered").json().await.expect("an answer") }
-        });
-        join_all(again).await
+    /// Another container of the job's first attempt, with a call and an input of its own, until it ends.
+    async fn container(&self, job: JobId, n: u32) -> RenderResult {
+        let capability = mint(&self.secret("webhook"), job, 1, Timestamp::from_unix_ms(4_000_000_000_000));
+        let mut command = Command::new(kiln());
+        command.arg("render").env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs([
+            ("KILN_JOB_ID", job.to_string()),
+            ("KILN_ATTEMPT", "1".into()),
+            ("KILN_CALL_ID", format!("fc-{n}")),
+            ("KILN_INPUT_ID", format!("in-{n}")),
+            ("KILN_CALLBACK_URL", self.url("")),
+            ("KILN_WEBHOOK_SECRET", capability),
+            ("KILN_CONFIG", "{}".into()),
+        ]);
+        let output = command.stdin(Stdio::null()).output().await.expect("kiln runs");
+        serde_json::from_slice(&output.stdout).expect("a result")
     }
 }

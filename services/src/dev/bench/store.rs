@@ -51,11 +51,7 @@ impl Object {
 }
 
 /// All of an object, or as many of its first bytes as are asked for; its length alone where that is asked for.
-async fn read(
-    State(objects): State<Objects>,
-    Path((_, key)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
+async fn read(State(objects): State<Objects>, Path((_, key)): Path<(String, String)>, headers: HeaderMap) -> Response {
     let Some(object) = objects.lock().get(&key).cloned() else {
         return (StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>").into_response();
     };
