@@ -57,8 +57,12 @@ impl Hints {
                 }
                 // What the shepherd begins with, and what it writes itself.
                 Event::Requested(_) | Event::Dispatched(..) => false,
-                Event::AttemptFailed(..) | Event::Completed(_) | Event::Cancelled(_) | Event::Failed(_) => true,
-                Event::Corrupt(..) | Event::Unknown => true,
+                Event::AttemptFailed(..)
+                | Event::Completed(_)
+                | Event::Cancelled(_)
+                | Event::Failed(_)
+                | Event::Corrupt(..)
+                | Event::Unknown => true,
             });
         }
     }

@@ -27,14 +27,15 @@ impl Worker {
         let was_just_seen = n == Attempt::FIRST && clock::now().since(requested) < JUST_SEEN;
         match audio {
             Audio::Stored { key, size_bytes: Some(_), .. } if was_just_seen => Ok(key.clone()),
-            Audio::Stored { key, .. } => match self.bucket.head(&key.to_string()).await {
+            // What is rare has its room elsewhere than in every shepherd.
+            Audio::Stored { key, .. } => match Box::pin(self.bucket.head(&key.to_string())).await {
                 Ok(Some(_)) => Ok(key.clone()),
                 Ok(None) => Err(SubmitOutcome::Refused(Code::AudioMissing.into())),
                 Err(error) => Err(self.later(id, n, &error)),
             },
-            Audio::Remote { url, .. } => match audio::find(&self.bucket, id).await {
+            Audio::Remote { url, .. } => match Box::pin(audio::find(&self.bucket, id)).await {
                 Ok(Some(key)) => Ok(key),
-                Ok(None) => self.fetched(id, n, url).await,
+                Ok(None) => Box::pin(self.fetched(id, n, url)).await,
                 Err(error) => Err(self.later(id, n, &error)),
             },
         }

@@ -110,6 +110,7 @@ async fn of_fifty_containers_of_one_attempt_one_renders_and_the_others_leave_at_
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "people want to know how long a GPU goes on")]
 async fn a_cancel_at_every_stage_stops_the_gpu_within_seconds_and_stays() {
     let world = TestWorld::start().await;
     let audio = world.music(30);
