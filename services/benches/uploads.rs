@@ -121,6 +121,7 @@ impl Ways {
             let chunk = (next > 0).then(|| (noise.slice(..next), left - next as u64));
             std::future::ready(chunk)
         })
+        .fuse()
     }
 }
 
