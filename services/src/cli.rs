@@ -89,6 +89,9 @@ pub fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "this is the program's last word")]
 fn failed(error: &anyhow::Error) -> ExitCode {
+    if error.is::<stdout::Closed>() {
+        return ExitCode::SUCCESS;
+    }
     eprintln!("kiln: {}", crate::chain(error.as_ref()));
     ExitCode::FAILURE
 }

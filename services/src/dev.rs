@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use crate::beacon;
+use crate::stdout::print;
 use world::{Options, World};
 
 /// Settings of `kiln dev`.
@@ -34,7 +35,7 @@ pub struct Args {
 }
 
 /// Runs the world until `stop`, then stops everything in order.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "people read it")]
+#[expect(clippy::print_stderr, reason = "people read it")]
 pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
     let found = Options::new(&args.data, &|line| eprintln!("{line}"))?;
     let options = Options { listen: args.listen, faults: args.faults.clone(), seed: args.seed, ..found };
@@ -43,7 +44,8 @@ pub async fn run(args: &Args, stop: CancellationToken) -> anyhow::Result<()> {
     if let Err(error) = &announced {
         tracing::warn!(%error, "other terminals will not find this world by themselves: set KILN_URL there");
     }
-    println!("{}", world.welcome());
+    // Nobody need read it.
+    let _ = print(&world.welcome());
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
         ended = world.ended() => ended,

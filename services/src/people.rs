@@ -6,6 +6,7 @@
 mod board;
 mod cancel;
 mod completions;
+mod deadletters;
 mod download;
 mod error;
 mod events;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Retry(retry::Args),
     /// Fetch videos; a download that broke off goes on
     Download(download::Args),
+    /// Look at messages that nobody could read, and have them read again
+    Deadletters(deadletters::Args),
     /// Print a script that completes these commands in a shell
     Completions(completions::Args),
 }
@@ -109,6 +112,7 @@ async fn dispatch(command: Command, program: clap::Command, stop: &CancellationT
         Command::Cancel(args) => cancel::run(&args).await,
         Command::Retry(args) => retry::run(&args, stop).await,
         Command::Download(args) => download::run(&args).await,
+        Command::Deadletters(args) => deadletters::run(&args).await,
         Command::Completions(args) => completions::run(&args, program),
     }
 }

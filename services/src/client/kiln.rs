@@ -8,6 +8,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use events::wire::client::{Accepted, DryRun, History, JobList, Poll, Problem};
+use events::wire::operator::{DeadLetterList, Health, Redriven, WholeDeadLetter};
 use events::{JobId, Secret, Status};
 use reqwest::{Method, RequestBuilder, Response, header};
 use serde::de::DeserializeOwned;
@@ -138,6 +139,27 @@ impl Client {
     /// What a retry would do.
     pub async fn try_retry(&self, job: JobId) -> Result<DryRun, Error> {
         self.ask(self.retrying(job, "?dryRun=true")).await
+    }
+
+    /// How kiln is, for people.
+    pub async fn health(&self) -> Result<Health, Error> {
+        self.ask(self.request(Method::GET, "/api/health")).await
+    }
+
+    /// A page of dead letters, the newest first.
+    pub async fn dead_letters(&self, limit: usize, cursor: Option<&str>) -> Result<DeadLetterList, Error> {
+        let cursor = form_urlencoded::byte_serialize(cursor.unwrap_or_default().as_bytes()).collect::<String>();
+        self.ask(self.request(Method::GET, &format!("/api/deadletters?limit={limit}&cursor={cursor}"))).await
+    }
+
+    /// What a dead letter says.
+    pub async fn dead_letter(&self, id: u64) -> Result<WholeDeadLetter, Error> {
+        self.ask(self.request(Method::GET, &format!("/api/deadletters/{id}"))).await
+    }
+
+    /// Has the log read again from where a dead letter came from.
+    pub async fn redrive(&self, id: u64) -> Result<Redriven, Error> {
+        self.ask(self.request(Method::POST, &format!("/api/deadletters/{id}/redrive"))).await
     }
 
     fn retrying(&self, job: JobId, query: &str) -> RequestBuilder {

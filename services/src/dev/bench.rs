@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::world::{Options, World};
 use crate::config;
+use crate::stdout::{Closed, print};
 use bare::Bare;
 use load::Load;
 use provider::Provider;
@@ -78,17 +79,16 @@ async fn measure(world: &World, args: &Args, provider: &Provider, server: u32) -
     let load = Load::start(&world.addresses.api, &bus).await?;
     let claims = if args.no_claims { "without claims" } else { "with claims" };
     let cores = std::thread::available_parallelism()?;
-    say("bench", &format!("{} jobs, {} at once, {claims}, {cores} cores", args.jobs, args.clients));
+    say("bench", &format!("{} jobs, {} at once, {claims}, {cores} cores", args.jobs, args.clients))?;
     live(args, &bus, &load, server).await?;
     drain(args, &bus, &load, provider).await?;
     idle(args, &load, provider).await?;
-    say("nats-server", &format!("{} MiB resident at the end", usage::of(server)?.resident_mib));
+    say("nats-server", &format!("{} MiB resident at the end", usage::of(server)?.resident_mib))?;
     check(&bus, provider, args.jobs + u64::from(args.clients) + args.drain + args.idle).await
 }
 
-#[expect(clippy::print_stdout, reason = "people read it")]
-fn say(what: &str, figure: &str) {
-    println!("{what:<22} {figure}");
+fn say(what: &str, figure: &str) -> Result<(), Closed> {
+    print(&format!("{what:<22} {figure}"))
 }
 
 /// Whole lives, and the same writes alone.
@@ -106,13 +106,16 @@ async fn live(args: &Args, bus: &Bus, load: &Load, server: u32) -> anyhow::Resul
         theirs += after.1.saturating_sub(before.1);
         bare.run(bus, jobs, args.clients, &written).await?;
     }
-    say("writes per job", &bare.writes());
-    say("bare loop", &format!("{:.0} jobs/s, the same synced writes and nothing else", bare.rate()));
+    say("writes per job", &bare.writes())?;
+    say("bare loop", &format!("{:.0} jobs/s, the same synced writes and nothing else", bare.rate()))?;
     let (rate, goal) = (per_second(args.jobs, life), if args.no_claims { 0.75 } else { 0.6 });
-    say("whole life", &format!("{rate:.0} jobs/s, {:.2} of bare (goal: {goal} or more)", rate / bare.rate()));
+    say("whole life", &format!("{rate:.0} jobs/s, {:.2} of bare (goal: {goal} or more)", rate / bare.rate()))?;
     let each = |cpu: Duration| cpu.as_secs_f64() * 1000.0 / as_f64(args.jobs);
     let (own, theirs) = (each(own), each(theirs));
-    say("processor per job", &format!("{own:.2} ms kiln, its store, provider and clients; {theirs:.2} ms nats-server"));
+    say(
+        "processor per job",
+        &format!("{own:.2} ms kiln, its store, provider and clients; {theirs:.2} ms nats-server"),
+    )?;
     Ok(())
 }
 
@@ -128,7 +131,7 @@ async fn drain(args: &Args, bus: &Bus, load: &Load, provider: &Provider) -> anyh
     let ended = Instant::now();
     let began = jobs.iter().filter_map(|job| provider.asked_at(*job)).min().unwrap_or(ended);
     let rate = per_second(args.drain, ended.duration_since(began));
-    say("drain", &format!("{rate:.0} jobs/s, {} that were queued before", args.drain));
+    say("drain", &format!("{rate:.0} jobs/s, {} that were queued before", args.drain))?;
     Ok(())
 }
 
@@ -144,7 +147,7 @@ async fn idle(args: &Args, load: &Load, provider: &Provider) -> anyhow::Result<(
     }
     took.sort_by(f64::total_cmp);
     let [half, most] = [took[took.len() / 2], took[took.len() * 99 / 100]];
-    say("idle, submit to call", &format!("p50 {half:.1} ms (goal: 2 or less), p99 {most:.1} ms (goal: 4 or less)"));
+    say("idle, submit to call", &format!("p50 {half:.1} ms (goal: 2 or less), p99 {most:.1} ms (goal: 4 or less)"))?;
     Ok(())
 }
 
@@ -155,7 +158,7 @@ async fn check(bus: &Bus, provider: &Provider, jobs: u64) -> anyhow::Result<()> 
     let renders = provider.renders();
     let is_right = [requested, completed, renders].into_iter().all(|count| count as u64 == jobs);
     ensure!(is_right, "of {jobs} jobs, {requested} were requested, {completed} completed, by {renders} renders");
-    say("completed once", &format!("{jobs} of {jobs} jobs, by as many renders"));
+    say("completed once", &format!("{jobs} of {jobs} jobs, by as many renders"))?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::bar::Bar;
 use crate::client::kiln::Client;
 use crate::people::{self, Look};
 use crate::probe;
+use crate::stdout::print;
 
 /// Length of the piece that the demo plays by itself.
 const MUSIC_SECONDS: f32 = 20.0;
@@ -113,15 +114,14 @@ async fn verify(ffmpeg: &Path, file: &Path, seconds: f64) -> anyhow::Result<()> 
         .with_context(|| format!("{} is not what it should be", file.display()))
 }
 
-#[expect(clippy::print_stdout, reason = "people read it")]
 async fn tell(ffmpeg: &Path, file: &Path, told: &Told) -> anyhow::Result<ExitCode> {
-    println!("\njob {}", told.id);
+    print(&format!("\njob {}", told.id))?;
     for line in &told.timeline {
-        println!("  {line}");
+        print(&format!("  {line}"))?;
     }
-    println!("\n{}", file.display());
+    print(&format!("\n{}", file.display()))?;
     for line in probe::probe(ffmpeg, file).await?.to_string().lines() {
-        println!("  {line}");
+        print(&format!("  {line}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `kiln explain`: a job's story.
 
+mod around;
 mod now;
 mod past;
 pub(super) mod payload;
@@ -32,7 +33,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
     let (client, out) = (args.common.client()?, args.common.out());
     let job = args.job.find(&client).await?;
     let (poll, history) = tokio::try_join!(client.poll(job), client.history(job))?;
-    let story = Story::of(&poll, &history.events, clock::now());
+    // What may be wrong around it is worth a sentence; that nobody can tell is not.
+    let health = client.health().await.ok().filter(|_| !poll.status.is_final());
+    let story = Story::of(&poll, &history.events, health.as_ref(), clock::now());
     out.json(&story)?;
     Ok(out.say(&story.text(out.width))?)
 }

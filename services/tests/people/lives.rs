@@ -2,12 +2,13 @@
 
 use std::process::Stdio;
 
+use events::JobId;
 use kiln::probe;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use super::{Ran, command};
-use crate::support::ffmpeg;
+use crate::support::{ffmpeg, wait_for};
 use crate::world::TestWorld;
 
 #[tokio::test]
@@ -132,5 +133,27 @@ async fn a_job_is_cancelled_once_and_asked_for_again_as_a_new_one() {
     assert!(story.contains(&format!("the same again as job {job}")), "{story}");
     assert!(world.kiln(&["retry", &again]).await.sentence(4).contains("not ended"));
     assert!(world.kiln(&["cancel", &again]).await.expect(0).contains("is cancelled"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_could_read_is_listed_shown_and_read_again() {
+    let mut world = TestWorld::start().await;
+    assert!(world.kiln(&["deadletters", "list"]).await.expect(0).contains("no dead letters"));
+    let job = JobId::new(1, [0; 10]);
+    world.poison(job, &[("x-note", "mine")], b"no JSON\x1b[31m".to_vec()).await;
+    let listed = async || {
+        let list = world.kiln(&["deadletters", "list", "--json"]).await.json(0).remove(0);
+        list["deadLetters"].as_array().is_some_and(|letters| letters.len() == 1).then_some(())
+    };
+    wait_for("the letter", listed).await;
+    let table = world.kiln(&["deadletters", "list"]).await.expect(0);
+    assert!(table.starts_with("letter ") && table.contains(&format!("render.{job}.completed")), "{table}");
+    let letter = world.kiln(&["deadletters", "show", "1"]).await.expect(0);
+    assert!(letter.contains("x-note: mine") && letter.contains("no JSON [31m"), "{letter}");
+    assert_eq!(world.kiln(&["deadletters", "show", "1", "--json"]).await.json(0)[0]["id"], "1");
+    assert!(world.kiln(&["deadletters", "redrive", "1"]).await.expect(0).starts_with("letter 1: "));
+    let absent = world.kiln(&["deadletters", "redrive", "7"]).await.sentence(3);
+    assert!(absent.contains("no such dead letter; `kiln deadletters list`"), "{absent}");
     world.stop().await;
 }

@@ -8,7 +8,9 @@ use crate::world::TestWorld;
 #[tokio::test]
 async fn a_closed_pipe_is_no_error_and_completions_complete() {
     let world = TestWorld::start().await;
-    for args in [&["list"][..], &["list", "--json"], &["completions", "bash"], &["doctor"], &["submit", "--help"]] {
+    for args in
+        [&["list"][..], &["list", "--json"], &["completions", "bash"], &["doctor"], &["submit", "--help"], &["bench"]]
+    {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let output = command(world.folder.path(), &world.url(""), args).stdout(Stdio::from(writer)).output().await;

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use ::events::Timestamp;
 use ::events::wire::client::{HistoryEvent, Poll};
+use ::events::wire::operator::Health;
 use console::Style;
 use serde::Serialize;
 
-use super::{now, past};
+use super::{around, now, past};
 
 /// A job's story.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -21,8 +22,9 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn of(poll: &Poll, events: &[HistoryEvent], at: Timestamp) -> Self {
-        Self { happened: past::told(events, at), now: now::stands(poll, at), next: now::comes(poll, events, at) }
+    pub(super) fn of(poll: &Poll, events: &[HistoryEvent], health: Option<&Health>, at: Timestamp) -> Self {
+        let now = format!("{}{}", now::stands(poll, at), around::told(poll, health));
+        Self { happened: past::told(events, at), now, next: now::comes(poll, events, at) }
     }
 
     /// As people read it, in lines of this width at most.

@@ -36,7 +36,7 @@ fn requested(more: &Value) -> HistoryEvent {
 }
 
 fn story(changes: &Value, events: &[HistoryEvent]) -> (String, Value) {
-    let story = Story::of(&poll(changes), events, time(60_000));
+    let story = Story::of(&poll(changes), events, None, time(60_000));
     (story.text(Some(1000)).replace(JOB, "JOB"), serde_json::to_value(story).expect("JSON"))
 }
 
@@ -181,6 +181,26 @@ fn every_end_says_why_and_what_to_do() {
         &json!({"status": "failed"}),
         &unexplained,
         ["cannot be read; it is not obeyed", "no reason is known", "retry"],
+    );
+}
+
+#[test]
+fn what_is_not_well_around_a_job_that_waits_is_told() {
+    let told = |in_flight: u64, status: &str| {
+        let waits = json!({"slot": 1, "modal": 0, "container": 0, "render": 0, "retry": 0, "reconcile": 0});
+        let part = json!({"name": "workers", "status": status, "detail": "No worker asks for jobs."});
+        let queue = json!({"waiting": 1, "oldestWaitingSeconds": 9, "inFlight": in_flight, "waitingFor": waits});
+        let counts = json!({"pending": 1, "processing": 0, "complete": 0, "failed": 0, "cancelled": 0});
+        let health = json!({"status": status, "parts": [part], "queue": queue, "counts": counts});
+        let health = serde_json::from_value(health).expect("health");
+        let waiting = poll(&json!({"waitingFor": "slot", "queuePosition": 1}));
+        let story = serde_json::to_value(Story::of(&waiting, &[], Some(&health), time(60_000))).expect("JSON");
+        story["now"].as_str().expect("text").to_owned()
+    };
+    assert!(told(1, "ok").ends_with("that run. One render runs now."), "{}", told(1, "ok"));
+    assert!(told(3, "unknown").ends_with("3 renders run now."));
+    assert!(
+        told(0, "down").ends_with("No render runs now. Kiln is not well, which may be why: No worker asks for jobs.")
     );
 }
 
