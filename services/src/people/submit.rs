@@ -170,9 +170,12 @@ fn sending(bar: &Bar) -> impl Fn(Portion) + Send + use<> {
     bar.restart();
     let bar = bar.clone();
     move |part| {
-        let stage = if part.done < part.total { "uploading" } else { "waiting for kiln to store it" };
-        let more = format!(", {} of {}", words::size(part.done), words::size(part.total));
-        bar.show_more(stage, &more, part.fraction() * 100.0);
+        if part.done < part.total {
+            let more = format!(", {} of {}", words::size(part.done), words::size(part.total));
+            bar.show_more("uploading", &more, part.fraction() * 100.0);
+        } else {
+            bar.show("waiting for kiln to store it", 100.0);
+        }
     }
 }
 
