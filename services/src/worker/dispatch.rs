@@ -32,7 +32,7 @@ impl Worker {
             tokio::time::sleep(patience).await;
             self.stage(id, n, stage).await;
         };
-        let resolving = self.resolve(id, n, &spec.audio, requested.time);
+        let resolving = self.resolve(id, n, &spec.audio);
         let audio = match beside(resolving, telling(stage::RESOLVING_AUDIO)).await {
             Ok(audio) => audio,
             Err(outcome) => return outcome,

@@ -1,32 +1,19 @@
 //! Where a job's audio is. Audio by URL is fetched into the bucket first, and then is like any other.
 
-use std::time::Duration;
-
 use events::seen::SubmitOutcome;
 use events::spec::Audio;
-use events::{Attempt, AudioKey, Code, Failure, JobId, Timestamp};
+use events::{Attempt, AudioKey, Code, Failure, JobId};
 
 use super::Worker;
 use crate::{audio, clock, fetch};
 
 /// How often an address is asked that does not answer.
 const TRIES: u32 = 5;
-/// Whoever accepted the request saw its audio in the bucket. For so long that is believed.
-const JUST_SEEN: Duration = Duration::from_mins(1);
 
 impl Worker {
     /// The key of audio that is in the bucket, or what comes of the submit without it.
-    /// A later attempt looks in any case: the first one may have failed for want of it.
-    pub(super) async fn resolve(
-        &self,
-        id: JobId,
-        n: Attempt,
-        audio: &Audio,
-        requested: Timestamp,
-    ) -> Result<AudioKey, SubmitOutcome> {
-        let was_just_seen = n == Attempt::FIRST && clock::now().since(requested) < JUST_SEEN;
+    pub(super) async fn resolve(&self, id: JobId, n: Attempt, audio: &Audio) -> Result<AudioKey, SubmitOutcome> {
         match audio {
-            Audio::Stored { key, size_bytes: Some(_), .. } if was_just_seen => Ok(key.clone()),
             // What is rare has its room elsewhere than in every shepherd.
             Audio::Stored { key, .. } => match Box::pin(self.bucket.head(&key.to_string())).await {
                 Ok(Some(_)) => Ok(key.clone()),

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use events::{JobId, Timestamp};
-use nats::Jobs;
+use nats::topology::{PROJECTOR, RENDER};
+use nats::{Jobs, Reader};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Office, assert_not_older, cancelled, job_id, life, requested, time};
@@ -119,6 +120,12 @@ async fn what_a_client_saw_is_never_taken_back_though_the_bucket_lags_or_is_gone
     desk.live(lagging, &[requested()]).await;
     wait_for("the entry", async || Jobs::new(desk.bus.clone()).get(lagging).await.ok()?).await;
     drop(projector);
+    // It ends what it is at, and would be faster than the cancel.
+    wait_for("the projector's end", async || {
+        let reader = Reader::ask(&desk.bus, RENDER, PROJECTOR).await.ok()??;
+        (reader.asking == 0 && reader.held == 0).then_some(())
+    })
+    .await;
     let end = other.cancel(lagging).await;
     assert_eq!(api.poll_after(lagging, &end.etag).await.status, 304, "the entry lags, and the log does not");
 
