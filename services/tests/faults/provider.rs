@@ -85,7 +85,9 @@ async fn row_37_audio_that_is_not_in_the_store_fails_the_job() {
     world.wait_for_end(accepted).await;
     let bus = world.world().bus().await.expect("connected");
     let id = kiln::clock::new_id();
-    let spec = json!({"spec": {"audio": {"key": format!("renders/{id}/audio.wav")}}}).to_string();
+    let key = format!("renders/{id}/audio.wav");
+    // What a publisher says of the size is no proof that it is there.
+    let spec = json!({"spec": {"audio": {"key": key, "sizeBytes": 48044}}}).to_string();
     bus.client().publish(format!("render.{id}.requested"), spec.into()).await.expect("published");
     let failed =
         wait_for("the end", async || world.client.poll(id).await.ok().filter(|poll| poll.status.is_final())).await;
