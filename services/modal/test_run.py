@@ -46,6 +46,8 @@ def is_alive(pid: int) -> bool:
 
 
 def test_everything_secret_goes_into_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("KILN_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-1")
     script = f"env > {tmp_path}/env; echo $* > {tmp_path}/words; echo noise\necho '{{\"ok\": true, \"videoKey\": \"k\"}}'"
     kiln = program(tmp_path, script)

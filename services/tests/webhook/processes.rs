@@ -42,6 +42,7 @@ async fn a_cancelled_render_learns_so_from_its_next_report_and_reports_do_not_as
     let id = door.dispatch().await;
     let questions = Arc::new(AtomicUsize::new(0));
     let mut asked = door.log.bus().client().subscribe("$JS.API.DIRECT.GET.>").await.expect("subscribed");
+    door.log.bus().flush().await;
     tokio::spawn({
         let questions = Arc::clone(&questions);
         async move {
@@ -53,7 +54,8 @@ async fn a_cancelled_render_learns_so_from_its_next_report_and_reports_do_not_as
     for percent in 0..99 {
         assert_eq!(door.progress(&door.url, id, 1, &json!({"progress": percent})).await.0, 204);
     }
-    let asked = questions.load(Ordering::Relaxed);
+    let asked =
+        wait_for("a question", async || Some(questions.load(Ordering::Relaxed)).filter(|asked| *asked > 0)).await;
     assert!((1..20).contains(&asked), "99 reports asked {asked} times");
     assert_eq!(door.record(id, Command::Cancel("a test".into())).await, None);
     wait_for("the end of the render", async || {
