@@ -17,6 +17,9 @@ use crate::metrics::Metrics;
 use crate::roles;
 use crate::{doctor, fence, guard, people, probe, rebuild, render, stdout, sweeper};
 
+/// What is told in the log by those that do kiln's work.
+const WHAT_HAPPENS: &str = "info,async_nats=warn";
+
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
 #[command(name = "kiln", version, after_help = "Start with `kiln demo`, or `kiln dev` and then another terminal.")]
@@ -38,16 +41,8 @@ enum Command {
     /// Measure a whole world on this machine, with a GPU provider that renders nothing and ends at once
     #[cfg(feature = "dev")]
     Bench(crate::dev::bench::Args),
-    /// The role that clients speak to: submit, poll, cancel
-    Api(roles::ApiArgs),
-    /// The role that dispatches renders and watches them to their end
-    Worker(roles::WorkerArgs),
-    /// The role that containers report to
-    Webhook(roles::WebhookArgs),
-    /// The role that keeps every job's status in the KV bucket
-    Projector(roles::ProjectorArgs),
-    /// All four roles in one process
-    Serve(roles::ServeArgs),
+    #[command(flatten)]
+    Role(Role),
     /// Make or update streams, consumers and the bucket; nothing is ever deleted
     Provision(roles::ProvisionArgs),
     /// Make the entries of the KV bucket again from the log, in place, or prove them equal
@@ -72,6 +67,21 @@ enum Command {
     /// Run a program that ends when the pipe on standard input closes
     #[command(hide = true)]
     Guard(guard::Args),
+}
+
+/// What runs until it is told to stop.
+#[derive(Subcommand, Debug)]
+enum Role {
+    /// The role that clients speak to: submit, poll, cancel
+    Api(roles::ApiArgs),
+    /// The role that dispatches renders and watches them to their end
+    Worker(roles::WorkerArgs),
+    /// The role that containers report to
+    Webhook(roles::WebhookArgs),
+    /// The role that keeps every job's status in the KV bucket
+    Projector(roles::ProjectorArgs),
+    /// All four roles in one process
+    Serve(roles::ServeArgs),
 }
 
 /// Runs what the arguments say; an error is one sentence on standard error.
@@ -116,7 +126,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             crate::dev::bench::run(&args, stop).await?;
         }
         Command::Render(args) => {
-            telemetry::start("info,async_nats=warn");
+            telemetry::start(WHAT_HAPPENS);
             return Ok(render::main(&args, &stop).await);
         }
         Command::Probe { file } => print(&probe::probe(&ffmpeg()?, &file).await?.to_string()),
@@ -135,37 +145,33 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&text);
             return Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        role => {
-            telemetry::start("info,async_nats=warn");
+        Command::Fence(args) => {
+            telemetry::start(WHAT_HAPPENS);
+            print(&fence::run(&args).await?);
+        }
+        Command::Sweep(args) => {
+            telemetry::start(WHAT_HAPPENS);
+            print(&sweeper::run(&args).await?);
+        }
+        Command::Provision(args) => {
+            telemetry::start(WHAT_HAPPENS);
+            print(&roles::provision(&args).await?);
+        }
+        Command::Role(role) => {
+            telemetry::start(WHAT_HAPPENS);
             Box::pin(run_role(role, stop)).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_role(command: Command, stop: CancellationToken) -> anyhow::Result<()> {
-    match command {
-        Command::Api(args) => roles::api(&args, stop).await,
-        Command::Worker(args) => roles::worker(&args, Policy::default(), Metrics::new(), stop).await,
-        Command::Webhook(args) => roles::webhook(&args, stop).await,
-        Command::Projector(args) => roles::projector(&args, Metrics::new(), stop).await,
-        Command::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
-        Command::Fence(args) => {
-            print(&fence::run(&args).await?);
-            Ok(())
-        }
-        Command::Sweep(args) => {
-            print(&sweeper::run(&args).await?);
-            Ok(())
-        }
-        Command::Provision(args) => {
-            print(&roles::provision(&args).await?);
-            Ok(())
-        }
-        #[cfg(feature = "dev")]
-        Command::Demo(_) | Command::Dev(_) | Command::Bench(_) => Ok(()),
-        Command::People(_) | Command::Rebuild(_) | Command::Doctor(_) | Command::Render(_) => Ok(()),
-        Command::Probe { .. } | Command::Keys(_) | Command::Ready(_) | Command::Guard(_) => Ok(()),
+async fn run_role(role: Role, stop: CancellationToken) -> anyhow::Result<()> {
+    match role {
+        Role::Api(args) => roles::api(&args, stop).await,
+        Role::Worker(args) => roles::worker(&args, Policy::default(), Metrics::new(), stop).await,
+        Role::Webhook(args) => roles::webhook(&args, stop).await,
+        Role::Projector(args) => roles::projector(&args, Metrics::new(), stop).await,
+        Role::Serve(args) => roles::serve_all(&args, Policy::default(), None, stop).await,
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ::events::wire::client::Poll;
 use ::events::{JobId, Status};
+use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::out::{Out, note};
@@ -80,8 +82,38 @@ impl Board {
         last
     }
 
+    /// Does the same with all of them at once; the worst of what comes of it.
+    pub(super) async fn each<T>(
+        &self,
+        all: &[T],
+        stop: &CancellationToken,
+        one: impl AsyncFn(&T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let doing = async {
+            let mut worst = Worst::none();
+            let mut going = stream::iter(all).map(|item| one(item)).buffer_unordered(all.len());
+            while let Some(done) = going.next().await {
+                worst.add(done)?;
+            }
+            worst.result()
+        };
+        self.unless(stop, doing).await
+    }
+
+    /// What comes of it, unless somebody will not wait any longer.
+    pub(super) async fn unless<T>(
+        &self,
+        stop: &CancellationToken,
+        doing: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            done = doing => done,
+            () = stop.cancelled() => Err(self.interrupted()),
+        }
+    }
+
     /// What is said when somebody will not wait any longer.
-    pub(super) fn interrupted(&self) -> Error {
+    fn interrupted(&self) -> Error {
         let open = self.open();
         let ids: Vec<_> = open.keys().map(ToString::to_string).collect();
         Error::Interrupted(match ids.as_slice() {

@@ -52,8 +52,6 @@ pub(super) async fn run(args: &Args, stop: &CancellationToken) -> Result<(), Err
     }
     let name = short(accepted.job_id);
     let bar = board.bar(&name, [name.as_str()].into_iter());
-    tokio::select! {
-        last = board.to_end(accepted.job_id, &name, &bar) => board.say(&ending(&name, &last?)?),
-        () = stop.cancelled() => Err(board.interrupted()),
-    }
+    let last = board.unless(stop, board.to_end(accepted.job_id, &name, &bar)).await?;
+    board.say(&ending(&name, &last)?)
 }

@@ -6,13 +6,12 @@ mod settings;
 use std::path::PathBuf;
 
 use ::events::wire::client::{DryRun, RenderRequest};
-use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Worst, ending, patiently};
+use super::board::{Board, ending, patiently};
 use super::download::{Place, fetch, places};
 use super::error::Error;
 use super::{Common, EXIT_CODES, words};
@@ -88,18 +87,7 @@ pub(super) async fn run(args: &Args, stop: &CancellationToken) -> Result<(), Err
         bar.clear();
         told(&board, &item.audio.name, done)
     };
-    let all = async {
-        let mut worst = Worst::none();
-        let mut going = futures_util::stream::iter(&items).map(one).buffer_unordered(items.len());
-        while let Some(done) = going.next().await {
-            worst.add(done)?;
-        }
-        worst.result()
-    };
-    tokio::select! {
-        done = all => done,
-        () = stop.cancelled() => Err(board.interrupted()),
-    }
+    board.each(&items, stop, one).await
 }
 
 impl Args {

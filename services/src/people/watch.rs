@@ -1,9 +1,8 @@
 //! `kiln watch`: jobs, until they have ended.
 
-use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Worst, ending};
+use super::board::{Board, ending};
 use super::error::Error;
 use super::job::{Job, short};
 use super::{Common, EXIT_CODES, words};
@@ -46,16 +45,5 @@ pub(super) async fn run(args: &Args, stop: &CancellationToken) -> Result<(), Err
             }
         }
     };
-    let all = async {
-        let mut worst = Worst::none();
-        let mut going = futures_util::stream::iter(&wanted).map(one).buffer_unordered(wanted.len());
-        while let Some(done) = going.next().await {
-            worst.add(done)?;
-        }
-        worst.result()
-    };
-    tokio::select! {
-        done = all => done,
-        () = stop.cancelled() => Err(board.interrupted()),
-    }
+    board.each(&wanted, stop, one).await
 }

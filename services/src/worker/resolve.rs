@@ -14,7 +14,7 @@ impl Worker {
     /// The key of audio that is in the bucket, or what comes of the submit without it.
     pub(super) async fn resolve(&self, id: JobId, n: Attempt, audio: &Audio) -> Result<AudioKey, SubmitOutcome> {
         match audio {
-            // What is rare has its room elsewhere than in every shepherd.
+            // Boxed, since shepherds are many, and all but few of them wait with nothing asked of the store.
             Audio::Stored { key, .. } => match Box::pin(self.bucket.head(&key.to_string())).await {
                 Ok(Some(_)) => Ok(key.clone()),
                 Ok(None) => Err(SubmitOutcome::Refused(Code::AudioMissing.into())),
