@@ -2,6 +2,8 @@
 
 mod copy;
 mod list;
+mod look;
+mod plain;
 mod rules;
 mod sign;
 mod upload;
@@ -17,8 +19,6 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::get_object::GetObjectError;
-use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
 use bytes::Bytes;
@@ -44,6 +44,7 @@ pub struct Bucket {
     client: Client,
     name: String,
     signer: Arc<Signer>,
+    plain: reqwest::Client,
 }
 
 /// The store did not do what it was asked. A variant per operation.
@@ -127,7 +128,7 @@ impl Bucket {
             .http_client(http)
             .build();
         let (client, signer) = (Client::from_conf(settings), Arc::new(Signer::new(config)?));
-        Ok(Self { client, name: config.r2_bucket_name.clone(), signer })
+        Ok(Self { client, name: config.r2_bucket_name.clone(), signer, plain: plain::client() })
     }
 
     /// Scheme, host and port of every address that is signed here.
@@ -142,38 +143,6 @@ impl Bucket {
         }
         let made = self.client.create_bucket().bucket(&self.name).send().await;
         made.map(|_| true).map_err(|error| Error::Create(self.name.clone(), Cause::of(&error)))
-    }
-
-    /// The object under a key, or none.
-    pub async fn head(&self, key: &str) -> Result<Option<Object>, Error> {
-        match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(head) => Ok(Some(Object {
-                size_bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
-                modified: Timestamp::from_unix_ms(
-                    head.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0),
-                ),
-            })),
-            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
-            Err(error) => Err(Error::Head(key.to_owned(), Cause::of(&error))),
-        }
-    }
-
-    /// What an object is and how it begins, in one question; none if it is not there or is empty.
-    pub async fn peek(&self, key: &str, count: u64) -> Result<Option<(Object, Bytes)>, Error> {
-        let range = format!("bytes=0-{}", count.saturating_sub(1));
-        let got = match self.client.get_object().bucket(&self.name).key(key).range(range).send().await {
-            Ok(got) => got,
-            Err(error) if has_no_bytes(&error) => return Ok(None),
-            Err(error) => return Err(Error::Get(key.to_owned(), Cause::of(&error))),
-        };
-        let total = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let whole = got.content_length().and_then(|length| u64::try_from(length).ok());
-        let object = Object {
-            size_bytes: total.or(whole).unwrap_or(0),
-            modified: Timestamp::from_unix_ms(got.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0)),
-        };
-        let bytes = got.body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
-        Ok(Some((object, bytes.into_bytes())).filter(|(object, _)| object.size_bytes > 0))
     }
 
     /// Removes an object; one that is not there is no error.
@@ -214,11 +183,6 @@ impl Bucket {
         let put = request.body(ByteStream::from(body)).send().await;
         put.map(|_| ()).map_err(|error| Error::Put(key.to_owned(), Cause::of(&error)))
     }
-}
-
-/// There is no such object, or no first byte of it (416).
-fn has_no_bytes(error: &SdkError<GetObjectError>) -> bool {
-    error.as_service_error().is_some_and(GetObjectError::is_no_such_key) || status(error) == Some(416)
 }
 
 /// The HTTP status that the store answered with, if it answered.

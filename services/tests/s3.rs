@@ -1,7 +1,12 @@
 //! The embedded S3 server, through the client and the addresses that production uses.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::{future, stream};
 use kiln::client::http_client;
@@ -49,6 +54,41 @@ async fn large_uploads_copies_and_removals_are_what_the_bucket_expects() {
     assert_eq!((object.size_bytes, first.as_ref()), (20 << 20, &[7; 3][..]));
     bucket.delete(KEY).await.expect("a removal");
     assert_eq!(bucket.head(KEY).await.expect("an answer"), None);
+}
+
+#[tokio::test]
+async fn a_plain_yes_takes_one_request_and_anything_else_is_asked_again() {
+    let (asked, broken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, fail) = (Arc::clone(&asked), Arc::clone(&broken));
+    let counting = move |request: Request, next: Next| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let fails = fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        async move { if fails { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { next.run(request).await } }
+    };
+    let store = Store::behind(|router| router.layer(from_fn(counting))).await;
+    let bucket = &store.bucket;
+    bucket.put(KEY, "video/mp4", Bytes::from_static(b"a video")).await.expect("stored");
+    // Whether it is plainly answered, or the plain question fails and the SDK asks.
+    for (failures, requests) in [(0, 1), (1, 2)] {
+        let spent = async || {
+            let spent = asked.swap(0, Ordering::SeqCst);
+            broken.store(failures, Ordering::SeqCst);
+            spent
+        };
+        spent().await;
+        assert_eq!(bucket.head(KEY).await.expect("an answer").expect("an object").size_bytes, 7);
+        assert_eq!(spent().await, requests, "head");
+        let (object, first) = bucket.peek(KEY, 3).await.expect("an answer").expect("an object");
+        assert_eq!((object.size_bytes, first.as_ref(), spent().await), (7, &b"a v"[..], requests), "peek");
+        bucket.copy(KEY, "renders/copy/audio.wav").await.expect("copied");
+        assert_eq!(spent().await, requests, "copy");
+        broken.store(0, Ordering::SeqCst);
+    }
+    assert_eq!(bucket.head("renders/none").await.expect("an answer"), None);
+    assert_eq!(bucket.peek("renders/none", 3).await.expect("an answer"), None);
+    assert!(bucket.copy("renders/none", "renders/copy/audio.wav").await.is_err(), "there is nothing to copy");
+    let (object, _) = bucket.peek("renders/copy/audio.wav", 3).await.expect("an answer").expect("the old copy");
+    assert_eq!(object.size_bytes, 7);
 }
 
 #[tokio::test]

@@ -45,24 +45,36 @@ impl Signer {
     }
 
     /// An address that allows this method on this key; `operation` is what S3 calls that.
-    pub(super) fn address(
+    pub(super) fn address(&self, operation: (&str, &str), key: &str, from: Timestamp, lifetime: Duration) -> Secret {
+        self.address_with(operation, key, from, lifetime, None)
+    }
+
+    /// The same for a request that must have one more header, whose name sorts behind `host`.
+    pub(super) fn address_with(
         &self,
         (method, operation): (&str, &str),
         key: &str,
         from: Timestamp,
         lifetime: Duration,
+        header: Option<(&str, &str)>,
     ) -> Secret {
         let time = compact(from);
         let day = &time[..8];
         let path = format!("{}{}", self.folder, encoded(key));
+        let (names, header) = match header {
+            Some((name, value)) => (format!("host;{name}"), format!("{name}:{value}\n")),
+            None => ("host".to_owned(), String::new()),
+        };
         let query = format!(
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}%2F{day}%2F{REGION}%2Fs3%2Faws4_request\
-             &X-Amz-Date={time}&X-Amz-Expires={}&X-Amz-SignedHeaders=host",
+             &X-Amz-Date={time}&X-Amz-Expires={}&X-Amz-SignedHeaders={}",
             self.access_key,
             lifetime.min(LONGEST_SIGNATURE).as_secs(),
+            names.replace(';', "%3B"),
         );
+        let host = &self.host;
         let request =
-            format!("{method}\n{path}\n{query}&x-id={operation}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD", self.host);
+            format!("{method}\n{path}\n{query}&x-id={operation}\nhost:{host}\n{header}\n{names}\nUNSIGNED-PAYLOAD");
         let request = hex(&Sha256::digest(request));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{day}/{REGION}/s3/aws4_request\n{request}");
         let signature = calculate_signature(self.key(day, from), text.as_bytes());
