@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{End, Job};
-use crate::{Attempt, WaitingFor};
+use crate::{Attempt, Timestamp, WaitingFor};
 
 /// Where a job stands. Each says who moves it on, and what happens if that one dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -133,22 +133,32 @@ impl Job {
         reported.filter(|name| !stage::is_before_dispatch(name)).or(Some(stage::DISPATCHED.0))
     }
 
-    /// What the job waits for; `None` after its end. A report counts only where it still can be true.
+    /// What the job waits for; `None` after its end, and while a worker does something about it that takes a while. A
+    /// report counts only where it still can be true.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         use WaitingFor::{Container, Modal, Reconcile, Render, Retry, Slot};
         if self.ended.is_some() {
             return None;
         }
         let n = self.shown_attempt();
-        let reported = self.progress_of(n).and_then(|progress| progress.latest.value.waiting_for);
-        Some(match (self.phase(n), reported) {
-            (Phase::Waiting, Some(reported @ (Slot | Modal | Retry))) => reported,
-            (Phase::Waiting, _) if n == Attempt::FIRST => Slot,
-            (Phase::Waiting, _) => Retry,
-            (Phase::Dispatched | Phase::Started, Some(Reconcile)) => Reconcile,
-            (Phase::Dispatched, _) => Container,
-            (Phase::Started, _) => Render,
+        let report = self.progress_of(n).map(|progress| &progress.latest.value);
+        let (reported, doing) = report.map_or((None, None), |report| (report.waiting_for, report.stage.as_deref()));
+        Some(match (self.phase(n), reported, doing) {
+            (Phase::Waiting, Some(reported @ (Slot | Modal | Retry)), _) => reported,
+            (Phase::Waiting, None, Some(name)) if name == stage::DISPATCHING.0 => Modal,
+            (Phase::Waiting, None, Some(name)) if stage::is_before_dispatch(name) => return None,
+            (Phase::Waiting, ..) if n == Attempt::FIRST => Slot,
+            (Phase::Waiting, ..) => Retry,
+            (Phase::Dispatched | Phase::Started, Some(Reconcile), _) => Reconcile,
+            (Phase::Dispatched, ..) => Container,
+            (Phase::Started, ..) => Render,
         })
+    }
+
+    /// When the worker looks again at the latest, where it said so and still waits for the same.
+    pub fn until(&self) -> Option<Timestamp> {
+        let report = &self.progress_of(self.shown_attempt())?.latest.value;
+        report.until.filter(|_| report.waiting_for.is_some() && report.waiting_for == self.waiting_for())
     }
 
     fn phase(&self, n: Attempt) -> Phase {
@@ -184,6 +194,9 @@ pub struct Entry {
     /// What it waits for.
     #[serde(default)]
     pub waiting_for: Option<WaitingFor>,
+    /// When the worker looks again.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// The facts; everything above is derived from them.
     pub job: Job,
 }
@@ -200,6 +213,7 @@ impl From<Job> for Entry {
             stage: job.stage().map(str::to_owned),
             attempt: job.shown_attempt(),
             waiting_for: job.waiting_for(),
+            until: job.until(),
             job,
         }
     }

@@ -154,7 +154,7 @@ async fn compare_one(log: &Log, jobs: &Jobs, id: JobId) -> Result<Option<Differe
 
 /// The fields that the log alone decides, those of the job beside those in front.
 fn comparable(mut entry: Entry) -> Map<String, Value> {
-    (entry.progress, entry.stage, entry.waiting_for) = (0, None, None);
+    (entry.progress, entry.stage, entry.waiting_for, entry.until) = (0, None, None, None);
     entry.job.progress = None;
     entry.job.updated_at = events::Timestamp::default();
     let mut fields = match serde_json::to_value(entry) {

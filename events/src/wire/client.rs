@@ -139,6 +139,8 @@ pub struct Poll {
     pub queue_position: Option<u64>,
     /// What it waits for.
     pub waiting_for: Option<WaitingFor>,
+    /// When the worker looks again at the latest, while it waits and has said so.
+    pub until: Option<Timestamp>,
     /// The video.
     pub result: Option<Output>,
     /// Why there is none.

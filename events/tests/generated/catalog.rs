@@ -166,7 +166,7 @@ fn clients() -> Vec<Schema> {
     ];
     let poll = json!({
         "jobId": JOB, "type": "render", "status": "complete", "progress": 100, "stage": null, "attempt": 1,
-        "queuePosition": null, "waitingFor": null, "result": video(), "error": null,
+        "queuePosition": null, "waitingFor": null, "until": null, "result": video(), "error": null,
         "downloadUrl": "https://bucket.example.com/output.mp4?signature=0", "downloadUrlExpiresAt": TIME,
         "metadata": {}, "createdAt": TIME, "updatedAt": TIME
     });

@@ -12,6 +12,8 @@ pub(super) struct Glance {
     status: Status,
     #[serde(default)]
     waiting_for: Option<WaitingFor>,
+    #[serde(default)]
+    until: Option<Timestamp>,
     job: GlanceAtJob,
 }
 
@@ -32,7 +34,9 @@ impl Glance {
     pub(super) fn row(self, revision: u64) -> Option<Row> {
         let GlanceAtRequest { seq, time } = self.job.requested?;
         let requested_s = u32::try_from(time.unix_ms() / 1000).unwrap_or(0);
-        let (status, waiting_for) = (self.status, self.waiting_for);
+        // A provider that is being asked at this moment keeps nobody waiting yet.
+        let is_asked = self.waiting_for == Some(WaitingFor::Modal) && self.until.is_none();
+        let (status, waiting_for) = (self.status, self.waiting_for.filter(|_| !is_asked));
         Some(Row { requested: seq, version: self.job.seq, revision, requested_s, status, waiting_for })
     }
 }

@@ -179,6 +179,7 @@ impl Api {
             attempt: job.shown_attempt(),
             queue_position: self.position(job),
             waiting_for: job.waiting_for(),
+            until: job.until(),
             result: output,
             error: job.failure(),
             download_url_expires_at: url.as_ref().and(signed).map(|day| day + LONGEST_SIGNATURE),

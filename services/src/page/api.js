@@ -8,8 +8,8 @@ import { credentials, refused } from "./key.js";
  * A job, as the server tells it.
  * @typedef {{jobId: string, status: "pending" | "processing" | "complete" | "failed" | "cancelled", progress: number,
  *   stage: string | null, attempt: number, queuePosition: number | null, waitingFor: string | null,
- *   result: Result | null, error: Failure | null, downloadUrl: string | null, metadata: Record<string, any>,
- *   createdAt: string, updatedAt: string}} Job
+ *   until: string | null, result: Result | null, error: Failure | null, downloadUrl: string | null,
+ *   metadata: Record<string, any>, createdAt: string, updatedAt: string}} Job
  */
 
 /** An answer that is none, in words for people. */

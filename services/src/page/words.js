@@ -59,11 +59,11 @@ export function isOver({ status }) {
  * @param {Job} job
  */
 export function stand(job) {
-  const wait = WAITS[job.waitingFor ?? ""] ?? "";
+  const wait = waits(job);
   const again = job.attempt > 1 ? `attempt ${job.attempt}` : "";
   switch (job.status) {
     case "pending":
-      return list(capital(place(job.queuePosition)), wait || "waits to be taken", again);
+      return list(capital(place(job.queuePosition)), wait || stage(job.stage ?? "waits to be taken"), again);
     case "processing":
       return list(`${job.progress} %`, job.stage === null ? "Rendering" : stage(job.stage), wait, again);
     case "complete":
@@ -73,6 +73,13 @@ export function stand(job) {
     case "cancelled":
       return "Cancelled";
   }
+}
+
+/** @param {Job} job */
+function waits({ waitingFor, until }) {
+  if (waitingFor === "modal" && until === null) return "the GPU provider is asked to take it";
+  const wait = WAITS[waitingFor ?? ""] ?? "";
+  return wait === "" || until === null ? wait : `${wait}, next at ${clockOf(until)}`;
 }
 
 /** @param {string} name */

@@ -60,6 +60,7 @@ mod tests {
             attempt: Attempt::new(attempt).expect("an attempt"),
             queue_position: None,
             waiting_for: Some(waiting_for),
+            until: None,
             result: None,
             error: None,
             download_url: None,

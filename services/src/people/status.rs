@@ -56,8 +56,9 @@ pub(super) fn told(poll: &Poll) -> String {
     let file = words::name(poll).map(|name| ("file", name));
     let created = poll.created_at.map(|created| ("asked for", format!("{} ({created})", words::ago(created, now))));
     let failure = poll.error.as_ref().map(|failure| ("code", failure.code.to_string()));
+    let next = words::next_look(poll, now).map(|next| ("next look", next));
     let rows = [("job", poll.job_id.to_string()), ("status", format!("{status}{percent}{doing}"))];
-    let rows = rows.into_iter().chain(file).chain(failure).chain(created);
+    let rows = rows.into_iter().chain(next).chain(file).chain(failure).chain(created);
     let rows = rows.chain([("last news", words::ago(poll.updated_at, now))]);
     let lines: Vec<_> = rows.map(|(title, text)| format!("{}{text}", dim(&format!("{title:<11}")))).collect();
     lines.join("\n")

@@ -28,6 +28,12 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     if since < Duration::from_secs(1) { "just now".into() } else { format!("{} ago", whole(since)) }
 }
 
+/// When the worker looks again, where it waits until a moment that is yet to come: `in 12 s`.
+pub(super) fn next_look(poll: &Poll, now: Timestamp) -> Option<String> {
+    let until = poll.until.filter(|until| *until > now)?;
+    Some(format!("in {}", whole(until.since(now).max(Duration::from_secs(1)))))
+}
+
 /// In one unit: `4 s`, `12 min`, `3 h`, `4 days`.
 pub(super) fn whole(since: Duration) -> String {
     match since.as_secs() {

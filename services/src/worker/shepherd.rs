@@ -142,24 +142,25 @@ impl Worker {
         }
     }
 
-    /// Publishes what the job waits for, once per reason, so that a poll can say it.
+    /// Publishes what the job waits for and until when, once for each, so that a poll can say it.
     async fn tell(
         &self,
         id: JobId,
         job: &Job,
         waiting_for: WaitingFor,
         until: events::Timestamp,
-        told: &mut Option<(Attempt, WaitingFor)>,
+        told: &mut Option<(Attempt, WaitingFor, events::Timestamp)>,
     ) {
         let n = job.current_attempt();
-        let is_evident = job.waiting_for() == Some(waiting_for);
-        if job.ended.is_some() || is_evident && told.is_none() || *told == Some((n, waiting_for)) {
+        let is_evident = job.waiting_for() == Some(waiting_for) && waiting_for != WaitingFor::Retry;
+        let is_told = told.is_some_and(|(of, what, until)| (of, what) == (n, waiting_for) && clock::now() < until);
+        if job.ended.is_some() || is_evident && told.is_none() || is_told {
             return;
         }
         // The last report is replaced: what the container said in it must not be lost, its task above all.
         let Ok(last) = self.log.last_report(id).await else { return };
         let last = last.filter(|last| last.attempt == n).unwrap_or(Progressed::new(n, 0));
-        *told = Some((n, waiting_for));
+        *told = Some((n, waiting_for, until));
         self.log.report(id, Progressed { waiting_for: Some(waiting_for), until: Some(until), ..last }).await;
     }
 }

@@ -27,27 +27,38 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
     let (n, news) = (poll.attempt, words::ago(poll.updated_at, at));
     match poll.waiting_for {
         Some(WaitingFor::Slot) => queue(poll.queue_position),
-        Some(WaitingFor::Modal) => {
-            "It waits for the GPU provider to take it, which is busy, or does not answer, or does \
-                                    not take kiln's own keys. The worker asks again and again; that costs no attempt."
-                .into()
-        }
+        Some(WaitingFor::Modal) => format!(
+            "It waits for the GPU provider to take it, which is busy, or does not answer, or does not take kiln's own \
+             keys. The worker asks again and again{}; that costs no attempt.",
+            next_look(poll, at)
+        ),
         Some(WaitingFor::Container) => format!(
             "The GPU provider has it, and no container has begun attempt {n} yet ({news} it was told so). The worker \
              waits for the provider."
         ),
         Some(WaitingFor::Retry) => {
-            format!("The attempt before is over. The worker pauses before it dispatches attempt {n}.")
+            let next = next_look(poll, at);
+            format!("The attempt before is over. The worker pauses before it dispatches attempt {n}{next}.")
         }
         Some(WaitingFor::Reconcile) => format!(
             "Nothing was heard of attempt {n} for a while. The worker finds out what became of it: it asks the GPU \
-             provider, and looks whether the video is in the store."
+             provider, and looks whether the video is in the store{}.",
+            next_look(poll, at)
         ),
-        Some(WaitingFor::Render) | None => {
+        None => {
+            let stage = poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage);
+            format!("The worker has it: {stage}.")
+        }
+        Some(WaitingFor::Render) => {
             let stage = poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage);
             format!("A container is at attempt {n}: {stage}, {} %; it was last heard of {news}.", poll.progress)
         }
     }
+}
+
+/// When the worker looks again, if that is not now.
+fn next_look(poll: &Poll, at: Timestamp) -> String {
+    words::next_look(poll, at).map_or_else(String::new, |next| format!(", next {next}"))
 }
 
 fn queue(position: Option<u64>) -> String {
@@ -76,7 +87,7 @@ pub(super) fn comes(poll: &Poll, events: &[HistoryEvent], at: Timestamp) -> Stri
         }
         Status::Pending | Status::Processing => {
             let next = match poll.waiting_for {
-                Some(WaitingFor::Slot | WaitingFor::Modal | WaitingFor::Retry) => {
+                Some(WaitingFor::Slot | WaitingFor::Modal | WaitingFor::Retry) | None => {
                     "The GPU provider gets it, a container claims it, and renders."
                 }
                 Some(WaitingFor::Container) => {
@@ -85,7 +96,7 @@ pub(super) fn comes(poll: &Poll, events: &[HistoryEvent], at: Timestamp) -> Stri
                 Some(WaitingFor::Reconcile) => {
                     "If the video is there, the job completes; if the render is lost, the next attempt follows."
                 }
-                Some(WaitingFor::Render) | None => {
+                Some(WaitingFor::Render) => {
                     "It reports the video, and the job completes; if it falls silent, the worker finds out why."
                 }
             };

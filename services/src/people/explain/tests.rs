@@ -16,7 +16,7 @@ fn time(ms: i64) -> Timestamp {
 fn poll(changes: &Value) -> Poll {
     let mut body = json!({
         "jobId": JOB, "type": "render", "status": "pending", "progress": 0, "stage": null, "attempt": 1,
-        "queuePosition": null, "waitingFor": null, "result": null, "error": null, "downloadUrl": null,
+        "queuePosition": null, "waitingFor": null, "until": null, "result": null, "error": null, "downloadUrl": null,
         "downloadUrlExpiresAt": null, "metadata": {}, "createdAt": time(0), "updatedAt": time(50_000),
     });
     body.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
@@ -208,7 +208,8 @@ fn what_is_not_well_around_a_job_that_waits_is_told() {
 fn strange_facts_are_told_and_hurt_nobody() {
     let strange = event(100, "polished.3", &json!({"by": "nobody"}));
     check(&json!({}), &[requested(&json!({})), strange], ["newer release of kiln wrote `polished`", "", ""]);
-    check(&json!({}), &[], ["", "A container is at attempt 1: at work", "It reports the video"]);
+    check(&json!({}), &[], ["", "The worker has it: at work", "The GPU provider gets it"]);
+    check(&json!({"stage": "resolving-audio"}), &[], ["", "The worker has it: resolving audio", ""]);
     let hostile = json!({"failure": {"code": "x", "message": "\u{1b}[31mred\u{7}", "retryable": true}});
     let (text, _) = story(&json!({}), &[requested(&json!({})), event(100, "attempt_failed.1", &hostile)]);
     assert!(!text.contains('\u{1b}') && !text.contains('\u{7}') && text.contains("[31mred"), "{text:?}");
