@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::{Json, Router};
 use events::seen::SubmitOutcome;
-use events::wire::client::RenderRequest;
+use events::wire::client::{Poll, RenderRequest};
 use events::wire::dispatch::CallStatus;
 use events::{Code, Secret, Status, WaitingFor};
 use kiln::modal;
@@ -41,15 +41,27 @@ async fn rows_29_30_and_32_what_is_not_taken_now_spends_no_attempt_and_says_what
     for fault in ["refuse-429", "refuse-401", "html", "redirect-303", "ok-with-error"] {
         let world = TestWorld::start_faulty(&[fault]).await;
         let job = world.submit(&world.music(1)).await.job_id;
-        let waiting = world.wait_for(job, |poll| poll.waiting_for == Some(WaitingFor::Modal)).await;
+        let is_told = |poll: &Poll| poll.waiting_for == Some(WaitingFor::Modal) && poll.until.is_some();
+        let waiting = world.wait_for(job, is_told).await;
+        assert!(waiting.until > waiting.created_at, "{fault}");
         assert_eq!((waiting.status, waiting.attempt.get(), waiting.error), (Status::Pending, 1, None), "{fault}");
         assert_eq!(world.calls().await.len(), 0, "{fault}");
         world.faults(json!({fault: 0})).await;
         let done = world.wait_for_end(job).await;
         assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{fault}");
+        assert_eq!((done.waiting_for, done.until), (None, None), "{fault}");
         assert_eq!(world.rendered().await, (1, 1), "{fault}");
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_submit_that_hangs_waits_for_the_provider_and_not_for_a_slot() {
+    let world = TestWorld::start_faulty(&["hang"]).await;
+    let job = world.submit(&world.music(1)).await.job_id;
+    let asked = world.wait_for(job, |poll| poll.stage.as_deref() == Some("dispatching")).await;
+    assert_eq!((asked.status, asked.waiting_for, asked.until), (Status::Pending, Some(WaitingFor::Modal), None));
+    world.stop().await;
 }
 
 #[tokio::test]
