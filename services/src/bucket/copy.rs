@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
-use super::plain::{LIFETIME, told};
+use super::plain::{COPYING, LIFETIME, told};
 use super::upload::{Unfinished, is_taken};
 use super::{Bucket, Cause, Error};
 use crate::clock;
@@ -21,7 +21,7 @@ impl Bucket {
         let (name, source) = ("x-amz-copy-source", self.source(from));
         let operation = ("PUT", "CopyObject");
         let address = self.signer.address_with(operation, to, clock::now(), LIFETIME, Some((name, &source)));
-        let answer = told(self.plain.put(address.expose()).header(name, source)).await?;
+        let answer = told(self.plain.put(address.expose()).header(name, source), COPYING).await?;
         // A store may say 200 first, and in its body that it failed.
         answer.text().await.is_ok_and(|answer| answer.contains("</CopyObjectResult>")).then_some(())
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use events::Timestamp;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderName, LAST_MODIFIED, RANGE};
 
-use super::plain::{LIFETIME, told};
+use super::plain::{LIFETIME, LOOKING, told};
 use super::{Bucket, Cause, Error, Object, status};
 use crate::clock;
 
@@ -16,7 +16,9 @@ impl Bucket {
     /// The object under a key, or none.
     pub async fn head(&self, key: &str) -> Result<Option<Object>, Error> {
         let address = self.signer.address(("HEAD", "HeadObject"), key, clock::now(), LIFETIME);
-        if let Some(object) = told(self.plain.head(address.expose())).await.and_then(|told| read(told.headers())) {
+        if let Some(object) =
+            told(self.plain.head(address.expose()), LOOKING).await.and_then(|told| read(told.headers()))
+        {
             return Ok(Some(object));
         }
         match self.client.head_object().bucket(&self.name).key(key).send().await {
@@ -35,7 +37,7 @@ impl Bucket {
     pub async fn peek(&self, key: &str, count: u64) -> Result<Option<(Object, Bytes)>, Error> {
         let range = format!("bytes=0-{}", count.saturating_sub(1));
         let address = self.sign_get(key, LIFETIME);
-        if let Some(told) = told(self.plain.get(address.expose()).header(RANGE, &range)).await
+        if let Some(told) = told(self.plain.get(address.expose()).header(RANGE, &range), LOOKING).await
             && let Some(object) = read(told.headers())
             && told.content_length().is_some_and(|length| length <= count)
             && let Ok(bytes) = told.bytes().await

@@ -8,16 +8,18 @@ use reqwest::{Client, RequestBuilder, Response};
 
 use crate::client::http_client;
 
-/// After so much silence the SDK asks instead.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Without an answer by then the SDK asks instead what an object is: the store has only to look.
+pub(super) const LOOKING: Duration = Duration::from_secs(5);
+/// The same for a copy, through whose bytes the store has to go; as long as the SDK gives it.
+pub(super) const COPYING: Duration = Duration::from_mins(1);
 /// How long the signature of a question lasts.
 pub(super) const LIFETIME: Duration = Duration::from_mins(5);
 
 pub(super) fn client() -> Client {
-    http_client(PATIENCE)
+    http_client(COPYING)
 }
 
-/// The answer, if it is a yes.
-pub(super) async fn told(question: RequestBuilder) -> Option<Response> {
-    question.send().await.ok().filter(|answer| matches!(answer.status().as_u16(), 200 | 206))
+/// The answer, if it is a yes and comes in time.
+pub(super) async fn told(question: RequestBuilder, patience: Duration) -> Option<Response> {
+    question.timeout(patience).send().await.ok().filter(|answer| matches!(answer.status().as_u16(), 200 | 206))
 }
