@@ -39,11 +39,6 @@ pub mod trace;
 pub mod webhook;
 pub mod worker;
 
-/// A job passes a dozen requests and three times as many messages, each in pieces: the system's allocator took a quarter of
-/// the processor that kiln did.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// An error and everything below it, on one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
