@@ -57,7 +57,7 @@ pub struct Shared {
     stop: CancellationToken,
     now: fn() -> Timestamp,
     space: Arc<submit::Space>,
-    /// Places for long bodies that are read whole, so that they never fill the memory.
+    /// A place for each KiB of long bodies that are read whole, so that they never fill the memory.
     long_bodies: Arc<Semaphore>,
     /// Places for reading dead letters, which may be long too.
     letter_reads: Arc<Semaphore>,
@@ -75,9 +75,6 @@ impl Deref for Api {
     }
 }
 
-/// Long JSON bodies that are in memory at once.
-const LONG_BODIES: usize = 4;
-
 impl Api {
     /// The role, ready to serve until `stop`: then it takes no new work.
     pub fn new(log: Log, jobs: Jobs, bucket: Bucket, stop: CancellationToken) -> Self {
@@ -92,7 +89,7 @@ impl Api {
             stop,
             now: clock::now,
             space: Arc::default(),
-            long_bodies: Arc::new(Semaphore::new(LONG_BODIES)),
+            long_bodies: Arc::new(Semaphore::new(submit::LONG_BODIES_KIB)),
             letter_reads: Arc::new(Semaphore::new(letters::AT_ONCE)),
             store_seen: Arc::default(),
             audio_urls: None,

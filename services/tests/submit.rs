@@ -5,6 +5,7 @@ mod fields;
 mod full;
 mod keys;
 mod killed;
+mod long;
 mod repeated;
 mod store;
 mod sweep;

@@ -13,6 +13,7 @@ use nats::Letter;
 
 use super::{Api, query, unavailable};
 use crate::http::code::Code;
+use crate::http::gate;
 use crate::http::problem::Problem;
 
 /// The most of a message that is shown.
@@ -28,7 +29,7 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(asked): RawQuery) -> R
     let [limit, cursor] = query::values(asked.as_deref().unwrap_or_default(), ["limit", "cursor"])?;
     let limit = query::limit(limit.as_deref())?;
     let before = cursor.map_or(Ok(u64::MAX), |cursor| parse(&cursor).ok_or_else(query::no_cursor))?;
-    let _place = api.letter_reads.acquire().await;
+    let _place = gate::enter(&api.letter_reads, 1).await?;
     let (found, total) = tokio::join!(api.letters.before(before, limit + 1), api.letters.total());
     let (mut found, total) = (found.map_err(lost)?, total.map_err(lost)?);
     let has_more = found.len() > limit;
@@ -81,7 +82,7 @@ impl Api {
     async fn letter(&self, id: &str) -> Result<Letter, Problem> {
         let unknown = || Problem::not_found("there is no such letter; one that is kept anew gets another id");
         let seq = parse(id).ok_or_else(unknown)?;
-        let _place = self.letter_reads.acquire().await;
+        let _place = gate::enter(&self.letter_reads, 1).await?;
         self.letters.get(seq).await.map_err(lost)?.ok_or_else(unknown)
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /api/render`: audio in, a promise out. The 202 means that the audio is in the bucket and the request in the log.
 
 mod order;
+mod place;
 mod received;
 mod room;
 mod source;
@@ -19,10 +20,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Api;
+use crate::http::gate;
 use crate::http::problem::Problem;
 use crate::keys::Caller;
 use crate::{audio, trace};
 pub(super) use order::Order;
+pub(super) use place::LONG_BODIES_KIB;
+use place::Place;
 pub(super) use room::Space;
 pub(super) use source::copy;
 
@@ -45,25 +49,50 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let order = Order::begin(api.traced(&headers), &caller, &headers, asked.dry_run).await?;
+    let (order, kind) = match begin(api, &caller, &headers, asked.dry_run).await {
+        Ok(begun) => begun,
+        Err(problem) => {
+            gate::drain(&headers, body);
+            return Err(problem);
+        }
+    };
+    let (request, audio) = match kind {
+        Kind::Form(boundary) => {
+            let mut body = body.into_data_stream();
+            let received = received::multipart(&order, &mut body, boundary).await;
+            if received.is_err() {
+                received::drain(&mut body).await;
+            }
+            received?
+        }
+        Kind::Json(place) => source::json(&order, place, body).await?,
+    };
+    order.place(request, audio).await
+}
+
+/// What the body is, and what it needs to be read.
+enum Kind {
+    /// Its boundary.
+    Form(String),
+    Json(Place),
+}
+
+/// Everything that can be refused without the body is refused here.
+async fn begin(api: Api, caller: &Caller, headers: &HeaderMap, is_dry: bool) -> Result<(Order, Kind), Problem> {
+    let order = Order::begin(api.traced(headers), caller, headers, is_dry).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let length = content_length(&headers);
-    let (request, audio) = if let Ok(boundary) = multer::parse_boundary(content_type) {
+    let length = content_length(headers);
+    if let Ok(boundary) = multer::parse_boundary(content_type) {
         if length.is_some_and(|length| length > audio::MAX_BYTES + FORM) {
             return Err(received::too_long());
         }
-        let mut body = body.into_data_stream();
-        let received = received::multipart(&order, &mut body, boundary).await;
-        if received.is_err() {
-            received::drain(&mut body).await;
-        }
-        received?
-    } else if is_json(content_type) {
-        source::json(&order, length, body).await?
-    } else {
+        return Ok((order, Kind::Form(boundary)));
+    }
+    if !is_json(content_type) {
         return Err(Problem::unsupported("send application/json, or multipart/form-data with a part `audio`"));
-    };
-    order.place(request, audio).await
+    }
+    let place = Place::of(&order.api.long_bodies, length).await?;
+    Ok((order, Kind::Json(place)))
 }
 
 fn is_json(content_type: &str) -> bool {

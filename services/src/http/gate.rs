@@ -59,7 +59,7 @@ impl Gate {
             Class::Poll => &self.polls,
             Class::Stream => &self.streams,
         };
-        enter(places).await
+        enter(places, 1).await
     }
 
     fn admit(&self, operation: &Operation, request: &mut Request) -> Result<(), Problem> {
@@ -85,20 +85,22 @@ pub fn limited(router: Router, places: usize) -> Router {
 }
 
 async fn crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match enter(&places).await {
+    match enter(&places, 1).await {
         Ok(place) => next.run(request).await.map(|body| Body::new(Held::new(body, place))),
         Err(problem) => {
-            drain(request);
+            let (head, body) = request.into_parts();
+            drain(&head.headers, body);
             problem.into_response()
         }
     }
 }
 
-async fn enter(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+/// So many places, or a 503 after a moment.
+pub(crate) async fn enter(places: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, Problem> {
+    if let Ok(place) = Arc::clone(places).try_acquire_many_owned(count) {
         return Ok(place);
     }
-    let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await;
+    let place = tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_many_owned(count)).await;
     let full = || Problem::new(Code::Overloaded, "too many requests like this one at once; try again");
     place.map_err(|_| full())?.map_err(|_| full())
 }
@@ -120,7 +122,8 @@ async fn passed(gate: &Gate, operation: &Operation, mut request: Request, next: 
     let place = match entered {
         Ok(place) => place,
         Err(problem) => {
-            drain(request);
+            let (head, body) = request.into_parts();
+            drain(&head.headers, body);
             return problem.into_response();
         }
     };
@@ -151,9 +154,9 @@ fn fits(class: Class, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The answer goes out at once, and what the client still sends is taken for a while: most clients would see nothing but
 /// a broken connection else. Who waits for a `100 Continue` sends nothing.
-fn drain(request: Request) {
-    if !request.headers().contains_key(header::EXPECT) {
-        let mut rest = request.into_body().into_data_stream();
+pub(crate) fn drain(headers: &HeaderMap, body: Body) {
+    if !headers.contains_key(header::EXPECT) {
+        let mut rest = body.into_data_stream();
         tokio::spawn(tokio::time::timeout(DRAIN, async move { while let Some(Ok(_)) = rest.next().await {} }));
     }
 }

@@ -39,7 +39,7 @@ pub(in crate::api) struct Audio {
 }
 
 impl Order {
-    /// Everything that can be refused without the body is refused here.
+    /// The job that it will be, if jobs are taken now.
     pub(in crate::api) async fn begin(
         api: Api,
         caller: &Caller,

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use bytes::Bytes;
 use events::wire::client::{AudioKind, AudioSource, RenderRequest};
 use events::{AudioKey, spec};
 use tokio::time::timeout;
 
 use super::order::{Audio, Order};
+use super::place::{self, Place};
 use super::received::{self, key_reused};
 use super::{check, read_json};
 use crate::api::unavailable;
@@ -15,23 +17,17 @@ use crate::audio;
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 
-/// Largest JSON request; base64 of about 24 MiB of audio.
-const MAX_JSON: usize = 32 * 1024 * 1024;
-/// From here on few are read at a time.
-const LONG_JSON: u64 = 512 * 1024;
-/// The whole JSON must be here by then: while it comes, it has a place that others wait for.
+/// The whole JSON must be here by then: while it comes, it has a place that others may want.
 const LONGEST_READ: Duration = Duration::from_mins(2);
 
-pub(super) async fn json(order: &Order, length: Option<u64>, body: Body) -> Result<(RenderRequest, Audio), Problem> {
-    let is_long = length.is_none_or(|length| length > LONG_JSON);
-    // It holds until the audio is stored.
-    let _place = if is_long { order.api.long_bodies.acquire().await.ok() } else { None };
-    let bytes = timeout(LONGEST_READ, axum::body::to_bytes(body, MAX_JSON))
+/// The place is held until the audio is stored.
+pub(super) async fn json(order: &Order, mut place: Place, body: Body) -> Result<(RenderRequest, Audio), Problem> {
+    let bytes = timeout(LONGEST_READ, axum::body::to_bytes(body, place::MAX_JSON))
         .await
         .map_err(|_| Problem::new(Code::Timeout, "the JSON was not here within two minutes; use multipart/form-data"))?
-        .map_err(|_| Problem::too_large("the JSON is longer than 32 MiB, or broke off; use multipart/form-data"))?;
-    let mut request: RenderRequest = read_json(&bytes)?;
-    drop(bytes);
+        .map_err(|_| place::too_long())?;
+    place.shrink(bytes.len());
+    let mut request = parse(bytes).await?;
     let source = request.audio.take().ok_or_else(|| Problem::field("/audio", "is missing"))?;
     check(&request)?;
     let audio = match checked(source)? {
@@ -40,6 +36,15 @@ pub(super) async fn json(order: &Order, length: Option<u64>, body: Body) -> Resu
         Source::Url { url, filename } => remote(order, url, filename).await?,
     };
     Ok((request, audio))
+}
+
+/// Long JSON takes its time, which nobody else should wait for.
+async fn parse(bytes: Bytes) -> Result<RenderRequest, Problem> {
+    if !place::is_long(bytes.len() as u64) {
+        return read_json(&bytes);
+    }
+    let parsed = tokio::task::spawn_blocking(move || read_json(&bytes)).await;
+    parsed.unwrap_or_else(|_| Err(Problem::internal()))
 }
 
 enum Source {
