@@ -1,14 +1,16 @@
 //! The command line: one binary, and what it can be told to do.
 
+mod help;
 mod keys;
 mod ready;
 mod signals;
 mod telemetry;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use events::Policy;
 use nats::tool;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,11 @@ const WHAT_HAPPENS: &str = "info,async_nats=warn";
 
 /// Durable GPU render jobs: audio in, video out.
 #[derive(Parser, Debug)]
-#[command(name = "kiln", version, after_help = "Start with `kiln demo`, or `kiln dev` and then another terminal.")]
+#[command(
+    name = "kiln",
+    version,
+    after_help = "Start with `kiln demo`, or `kiln dev` and then another terminal. `kiln COMMAND --help` tells all of a command."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -86,7 +92,8 @@ enum Role {
 
 /// Runs what the arguments say; an error is one sentence on standard error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let program = help::grouped(variables::without_empty(Cli::command()));
+    let cli = Cli::from_arg_matches(&program.get_matches()).unwrap_or_else(|error| error.exit());
     crate::http::allow_many_connections();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

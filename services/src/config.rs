@@ -171,15 +171,17 @@ impl Bucket {
     pub fn endpoint(&self) -> Result<String, Misconfigured> {
         match (&self.r2_endpoint, &self.r2_account_id) {
             (Some(endpoint), _) => checked_url("R2_ENDPOINT", endpoint),
-            (None, Some(account)) if account.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                Ok(format!("https://{account}.r2.cloudflarestorage.com"))
-            }
+            (None, Some(account)) if is_account(account) => Ok(format!("https://{account}.r2.cloudflarestorage.com")),
             (None, Some(_)) => Err(Misconfigured::new("R2_ACCOUNT_ID", "must be letters and digits")),
             (None, None) => {
                 Err(Misconfigured::new("R2_ENDPOINT", "is not set, and neither is R2_ACCOUNT_ID; set one of them"))
             }
         }
     }
+}
+
+fn is_account(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 impl Modal {
