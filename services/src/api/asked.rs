@@ -25,10 +25,8 @@ pub(super) struct Seen {
 impl Seen {
     /// From `If-None-Match` and `Last-Event-ID`. What is no name of ours is no obstacle.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let values = [header::IF_NONE_MATCH, LAST_EVENT_ID].into_iter().flat_map(|name| headers.get_all(name));
-        let names = values.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
         let mut seen = Self::default();
-        for name in names.map(|name| name.trim().trim_start_matches("W/").trim_matches('"')) {
+        for name in names(headers, header::IF_NONE_MATCH).chain(names(headers, LAST_EVENT_ID)) {
             seen.is_anything |= name == "*";
             seen.add(name);
         }
@@ -71,6 +69,17 @@ impl Seen {
         let own = self.tags.last().filter(|_| !view.version.includes(self.version) && self.covers(view));
         own.and_then(|tag| HeaderValue::try_from(format!("\"{tag}\"")).ok()).unwrap_or_else(|| view.etag.clone())
     }
+}
+
+/// Whether the client has the answer of this name, or says that any will do.
+pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
+    names(headers, header::IF_NONE_MATCH).any(|name| name == "*" || name == tag)
+}
+
+/// Names of answers, without quotes.
+fn names(headers: &HeaderMap, header: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).map(|name| name.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
 /// How long the client would wait for news: `Prefer: wait=30`, up to a minute. Other preferences are none of ours.

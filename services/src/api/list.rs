@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use events::wire::client::{Counts, JobList, Poll};
 use events::{Job, JobId, Status};
 use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::{Api, query, unavailable};
+use super::{Api, asked, query, unavailable};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
 
@@ -29,7 +31,11 @@ struct Query {
     before: Option<u64>,
 }
 
-pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Json<JobList>, Problem> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let Query { status, limit, before } = Query::parse(query.as_deref().unwrap_or_default())?;
     if timeout(PATIENCE, api.watch.caught_up()).await.is_err() {
         return Err(Problem::new(Code::Unavailable, "kiln is reading which jobs there are; try again"));
@@ -41,7 +47,18 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> R
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).map(|(requested, _)| format!("{requested:x}"));
     let jobs = api.told(&rows, status).await?;
-    Ok(Json(JobList { jobs, next_cursor, counts }))
+    show(&JobList { jobs, next_cursor, counts }, &headers)
+}
+
+/// The page under a name of its own, or that the client has this very page.
+fn show(page: &JobList, headers: &HeaderMap) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(page).map_err(|_| Problem::internal())?;
+    let tag = events::hex(&Sha256::digest(&body)[..8]);
+    let named = [(header::ETAG, format!("\"{tag}\"")), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
+    if asked::has(headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, named).into_response());
+    }
+    Ok((named, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl Api {

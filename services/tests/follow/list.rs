@@ -27,8 +27,14 @@ async fn pages_are_stable_true_and_as_a_poll_tells_them() {
             .await;
     let wanted = |from: u64, to: u64| (to..=from).rev().map(|n| job_id(n).to_string()).collect::<Vec<_>>();
     assert_eq!(ids(&first), wanted(25, 16));
+    let page = api.get("/api/render?limit=10", &[]).await;
+    let again = api.get("/api/render?limit=10", &[("if-none-match", &page.etag)]).await;
+    assert_eq!((page.status, again.status, &again.etag, again.body), (200, 304, &page.etag, Value::Null));
+    assert_eq!(api.get("/api/render?limit=9", &[("if-none-match", &page.etag)]).await.status, 200, "another page");
     // What is new does not move what comes after the cursor.
     desk.live(job_id(26), &[requested()]).await;
+    let news = async || api.get("/api/render?limit=10", &[("if-none-match", &page.etag)]).await.status == 200;
+    wait_for("the news", async || news().await.then_some(())).await;
     let next = |page: &Value| page["nextCursor"].as_str().expect("there is more").to_owned();
     let (_, second) = api.list(&format!("limit=10&cursor={}", next(&first))).await;
     let (_, third) = api.list(&format!("limit=10&cursor={}", next(&second))).await;

@@ -44,6 +44,12 @@ const HOW_TO_LIST: &[Parameter] = &[
     },
     LIMIT,
     CURSOR,
+    Parameter {
+        place: "header",
+        name: "If-None-Match",
+        meaning: "The ETag of the last answer to the same question: 304 while nothing on the page is different.",
+        schema: || json!({"type": "string"}),
+    },
 ];
 
 pub(super) fn routes() -> Vec<Route<Api>> {
@@ -55,7 +61,7 @@ pub(super) fn routes() -> Vec<Route<Api>> {
         class: Class::Poll,
         scope: Some(Scope::Read),
         parameters: HOW_TO_LIST,
-        answers: vec![Answer { headers: &[STALE], ..Answer::json::<JobList>(200, "A page of jobs.") }],
+        answers: list_answers(),
         problems: &[Unavailable],
         ..Operation::default()
     };
@@ -133,6 +139,14 @@ pub(super) fn as_original() -> Vec<Route<Api>> {
         ..Operation::default()
     };
     vec![poll.by(get(poll::poll_as_original)), cancel.by(post(cancel::cancel_as_original))]
+}
+
+fn list_answers() -> Vec<Answer> {
+    const HEADERS: &[(&str, &str)] = &[("ETag", "Names this page as it is."), STALE];
+    vec![
+        Answer { headers: HEADERS, ..Answer::json::<JobList>(200, "A page of jobs.") },
+        Answer { headers: HEADERS, ..Answer::empty(304, "Nothing on the page is different.") },
+    ]
 }
 
 fn poll_answers(body: Content) -> Vec<Answer> {
