@@ -16,7 +16,7 @@ use nats::{Append, Bus, Jobs, Log, Settings};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{serve_until, wait_for};
@@ -41,6 +41,20 @@ pub(crate) struct Office {
     pub(crate) http: reqwest::Client,
     pub(crate) stop: CancellationToken,
     _stop: DropGuard,
+}
+
+/// One of those who keep the bucket up to date.
+pub(crate) struct Projector {
+    stop: DropGuard,
+    task: AbortHandle,
+}
+
+impl Projector {
+    /// From then on it writes nothing.
+    pub(crate) async fn end(self) {
+        drop(self.stop);
+        wait_for("the projector's end", async || self.task.is_finished().then_some(())).await;
+    }
 }
 
 impl Desk {
@@ -87,11 +101,11 @@ impl Desk {
     }
 
     /// Keeps the bucket up to date, until what it returns is dropped.
-    pub(crate) fn projector(&mut self) -> DropGuard {
+    pub(crate) fn projector(&mut self) -> Projector {
         let (stop, bus) = (CancellationToken::new(), self.bus.clone());
         let token = stop.clone();
-        self.tasks.spawn(async move { nats::project(&bus, token).await });
-        stop.drop_guard()
+        let task = self.tasks.spawn(async move { nats::project(&bus, token).await });
+        Projector { stop: stop.drop_guard(), task }
     }
 
     pub(crate) async fn live(&self, id: JobId, events: &[Event]) {

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use events::{JobId, Timestamp};
-use nats::topology::{PROJECTOR, RENDER};
-use nats::{Jobs, Reader};
+use events::{JobId, Status, Timestamp};
+use nats::Jobs;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Office, assert_not_older, cancelled, job_id, life, requested, time};
@@ -119,15 +118,13 @@ async fn what_a_client_saw_is_never_taken_back_though_the_bucket_lags_or_is_gone
     let lagging = job_id(2);
     desk.live(lagging, &[requested()]).await;
     wait_for("the entry", async || Jobs::new(desk.bus.clone()).get(lagging).await.ok()?).await;
-    drop(projector);
-    // It ends what it is at, and would be faster than the cancel.
-    wait_for("the projector's end", async || {
-        let reader = Reader::ask(&desk.bus, RENDER, PROJECTOR).await.ok()??;
-        (reader.asking == 0 && reader.held == 0).then_some(())
-    })
-    .await;
+    projector.end().await;
+    assert_eq!(other.poll(lagging, &[]).await.body["status"], "pending");
     let end = other.cancel(lagging).await;
-    assert_eq!(api.poll_after(lagging, &end.etag).await.status, 304, "the entry lags, and the log does not");
+    let (_, entry) = Jobs::new(desk.bus.clone()).get(lagging).await.expect("readable").expect("an entry");
+    assert_eq!(entry.status, Status::Pending, "the entry lags, and the log does not");
+    assert_eq!(other.poll(lagging, &[]).await.body["status"], "cancelled", "who wrote it needs no name for that");
+    assert_eq!(api.poll_after(lagging, &end.etag).await.status, 304);
 
     // Without a bucket the report of 80 is known to nobody but the client.
     desk.lose_bucket().await;
