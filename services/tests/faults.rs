@@ -1,6 +1,7 @@
 //! What the GPU provider, its containers and our own workers do wrong, row by row of what may go wrong: every accepted
 //! job ends once, nothing is rendered twice, and the poll says meanwhile what it waits for.
 
+mod addresses;
 mod containers;
 mod provider;
 mod workers;

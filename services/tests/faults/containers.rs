@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{kiln, wait_for};
+use crate::support::{ffmpeg, kiln, wait_for};
 use crate::webhook::mint;
 use crate::world::TestWorld;
 
@@ -97,7 +97,7 @@ async fn of_fifty_containers_of_one_attempt_one_renders_and_the_others_leave_at_
     let world = TestWorld::start().await;
     let job = world.submit(&world.music(8)).await.job_id;
     world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
-    let left = join_all((2..=50).map(|n| world.container(job, n))).await;
+    let left = join_all((2..=50).map(|n| result_of(world.container(job, &format!("fc-{n}"), &format!("in-{n}"))))).await;
     for result in left {
         let code = result.code.as_deref().unwrap_or_default();
         assert!(!result.ok && ["claimed_elsewhere", "over"].contains(&code), "{result:?}");
@@ -148,20 +148,27 @@ impl TestWorld {
         .await;
     }
 
-    /// Another container of the job's first attempt, with a call and an input of its own, until it ends.
-    async fn container(&self, job: JobId, n: u32) -> RenderResult {
+    /// `kiln render` for the job's first attempt, as a container of this call and input.
+    pub(super) fn container(&self, job: JobId, call: &str, input: &str) -> Command {
         let capability = mint(&self.secret("webhook"), job, 1, Timestamp::from_unix_ms(4_000_000_000_000));
         let mut command = Command::new(kiln());
         command.arg("render").env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs([
+            ("KILN_FFMPEG", ffmpeg().display().to_string()),
             ("KILN_JOB_ID", job.to_string()),
             ("KILN_ATTEMPT", "1".into()),
-            ("KILN_CALL_ID", format!("fc-{n}")),
-            ("KILN_INPUT_ID", format!("in-{n}")),
+            ("KILN_CALL_ID", call.into()),
+            ("KILN_INPUT_ID", input.into()),
             ("KILN_CALLBACK_URL", self.url("")),
             ("KILN_WEBHOOK_SECRET", capability),
             ("KILN_CONFIG", "{}".into()),
         ]);
-        let output = command.stdin(Stdio::null()).output().await.expect("kiln runs");
-        serde_json::from_slice(&output.stdout).expect("a result")
+        command.stdin(Stdio::null());
+        command
     }
+}
+
+/// What a container returned at its end.
+pub(super) async fn result_of(mut container: Command) -> RenderResult {
+    let output = container.output().await.expect("kiln runs");
+    serde_json::from_slice(&output.stdout).expect("a result")
 }
