@@ -106,7 +106,7 @@ pub struct Args {
     /// Largest audio in bytes
     #[arg(long, env = "KILN_MAX_AUDIO_BYTES", default_value_t = 2 << 30)]
     pub max_audio_bytes: u64,
-    /// Seconds for which an unreachable webhook is asked for the claim
+    /// Seconds for which an unreachable webhook is asked for the claim; then the render goes on without one
     #[arg(long, env = "KILN_CLAIM_PATIENCE_S", default_value_t = 120)]
     pub claim_patience_s: u64,
     /// Seconds for which an unreachable webhook is told the end

@@ -183,15 +183,38 @@ async fn a_webhook_that_is_down_for_too_long_does_not_undo_the_video() {
     let result = stage.end(child).await;
     assert!(result.ok, "{result:?}");
     assert!(stage.edit(|script| script.reports.len()) > 1);
+}
 
-    let child = stage
-        .container(&renderer)
-        .env("KILN_CALLBACK_URL", nowhere().await)
-        .env("KILN_CLAIM_PATIENCE_S", "1")
-        .env("KILN_CALLBACK_GRACE_S", "1")
-        .spawn();
-    let result = stage.end(child.expect("a container")).await;
-    assert_eq!(code(&result), ("internal", true));
+#[tokio::test]
+async fn a_callback_address_where_something_else_answers_or_nobody_does_not_undo_the_video() {
+    let page = serve(axum::Router::new().fallback(|| async { "<html>hello" })).await;
+    let away = axum::Router::new().fallback(|| async { (StatusCode::FOUND, [(header::LOCATION, "/login")]) });
+    let busy = axum::Router::new().fallback(|| async { StatusCode::BAD_GATEWAY });
+    let (away, busy) = (serve(away).await, serve(busy).await);
+    for url in [nowhere().await, page.url.clone(), away.url.clone(), busy.url.clone()] {
+        let stage = Stage::new().await;
+        let claim = stage.claim();
+        let renderer = stage.renderer(COPY);
+        let child = stage
+            .container(&renderer)
+            .env("KILN_CALLBACK_URL", &url)
+            .env("KILN_CLAIM_PATIENCE_S", "1")
+            .env("KILN_CALLBACK_GRACE_S", "1")
+            .env("KILN_AUDIO_SIGNED_URL", claim.audio_url.expose())
+            .env("KILN_UPLOAD_SIGNED_URL", claim.upload_url.expose())
+            .spawn();
+        let result = stage.end(child.expect("a container")).await;
+        assert!(result.ok, "{result:?}");
+        assert!(stage.store.bucket.head(VIDEO).await.expect("an answer").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_refuses_the_claim_ends_the_attempt() {
+    let stage = Stage::new().await;
+    stage.edit(|script| (script.claim, script.claim_status) = (None, StatusCode::UNAUTHORIZED));
+    assert_eq!(code(&stage.run(COPY).await), ("internal", true));
+    assert!(stage.store.bucket.head(VIDEO).await.expect("an answer").is_none());
 }
 
 #[tokio::test]

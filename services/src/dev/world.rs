@@ -1,28 +1,27 @@
 //! Everything that kiln needs, on loopback and in one folder.
 
 mod folder;
+mod options;
 mod ports;
 mod settings;
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::Router;
-use events::{Policy, Secret};
+use events::Secret;
+use nats::Bus;
 use nats::server::Server;
-use nats::topology::Tunables;
-use nats::{Bus, tool};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{gpu, s3};
-use crate::{beacon, client, config, http, roles};
+use crate::{beacon, client, http, roles};
 use folder::{Secrets, lock, secrets};
+pub use options::Options;
 use ports::{Ports, url};
 use settings::{gpu_settings, settings};
 
@@ -30,54 +29,6 @@ const BUCKET: &str = "kiln";
 const ACCESS_KEY: &str = "kiln-dev";
 /// How long everything may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
-
-/// What kind of world.
-pub struct Options {
-    /// Folder that keeps everything.
-    pub data: PathBuf,
-    /// The api's address; with port 0 every part takes a free port, else the others take the next three.
-    pub listen: SocketAddr,
-    /// The program `kiln`, which the GPU stand-in runs.
-    pub kiln: PathBuf,
-    /// The program `nats-server`.
-    pub nats_server: PathBuf,
-    /// The program `ffmpeg`.
-    pub ffmpeg: PathBuf,
-    /// What the GPU stand-in does wrong.
-    pub faults: Vec<gpu::Chance>,
-    /// From what its dice begin.
-    pub seed: u64,
-    /// Whether audio may be given by its address.
-    pub audio_urls: config::AudioUrls,
-    /// How many clients the api serves at once, and which.
-    pub clients: config::Clients,
-    /// How many renders may be in flight.
-    pub tunables: Tunables,
-    /// A GPU provider in the place of the stand-in.
-    pub provider: Option<Router>,
-    /// A store in the place of the folder's.
-    pub store: Option<Router>,
-}
-
-impl Options {
-    /// A world on free ports, with the programs found, or fetched once; `report` tells people of that.
-    pub fn new(data: &Path, report: &dyn Fn(&str)) -> anyhow::Result<Self> {
-        Ok(Self {
-            data: data.to_owned(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            kiln: std::env::current_exe().context("this program does not know where it lies")?,
-            nats_server: tool::NATS_SERVER.find(report)?,
-            ffmpeg: tool::FFMPEG.find(report)?,
-            faults: Vec::new(),
-            seed: 0,
-            audio_urls: config::AudioUrls::default(),
-            clients: config::Clients::default(),
-            tunables: Tunables::default(),
-            provider: None,
-            store: None,
-        })
-    }
-}
 
 /// Where everything is: what `dev.json` says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,8 +84,8 @@ impl World {
         let bus = roles::connect(&settings.nats, "operator").await?;
         nats::topology::provision(&bus, &options.tunables).await?;
         let mut roles = JoinSet::new();
-        let (listener, token) = (ports.api, stop_roles.clone());
-        roles.spawn(async move { roles::serve_all(&settings, policy(), Some(listener), token).await });
+        let (listener, token, policy) = (ports.api, stop_roles.clone(), options.policy.clone());
+        roles.spawn(async move { roles::serve_all(&settings, policy, Some(listener), token).await });
         let ready = ready(&addresses.api);
         tokio::select! {
             ready = ready => ready?,
@@ -228,12 +179,6 @@ async fn first(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         Some(ended) => ended.context("a part of the world panicked")?.and_then(|()| bail!("a part of the world ended")),
         None => std::future::pending().await,
     }
-}
-
-/// Less patient than in production, since the stand-in is near and its containers are often killed.
-fn policy() -> Policy {
-    let [start, silence, ask] = [30, 10, 5].map(Duration::from_secs);
-    Policy { start, silence, ask, ..Policy::default() }
 }
 
 async fn start_nats(options: &Options, port: u16) -> anyhow::Result<Server> {

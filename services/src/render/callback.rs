@@ -73,22 +73,27 @@ impl Callback {
         }
     }
 
-    /// Takes the attempt, or gets fresh addresses for it. `None`: the other side knows no claim.
+    /// Takes the attempt, or gets fresh addresses for it. `None`: the other side knows no claim, or nobody is there: a
+    /// video that is in the store at the end is found there, whoever cannot be told of it.
     pub(super) async fn claim(&self) -> Result<Option<ClaimAnswer>, Ending> {
         let Some(url) = &self.claim_url else { return Ok(None) };
         let request = || self.client.post(url).json(&self.ids);
         let Some(answer) = self.persist(request, self.claim_patience).await else {
-            return Err(refused("the callback address could not be reached for the claim"));
+            tracing::warn!(job.id = %self.job, "nobody could be reached for the claim; the render goes on without");
+            return Ok(None);
         };
         match answer.status() {
-            StatusCode::OK => match answer.json().await {
-                Ok(claim) => Ok(Some(claim)),
-                Err(_) => Err(refused("the callback address answered the claim with something unreadable")),
-            },
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
             StatusCode::CONFLICT => Err(Ending::ClaimedElsewhere),
             StatusCode::GONE => Err(Ending::Over),
-            status => Err(refused(&format!("the callback address answered the claim with {status}"))),
+            status if is_refusal(status) => Err(refused(&format!("the webhook answered the claim with {status}"))),
+            status => {
+                let claim = answer.json().await.ok().filter(|_| status == StatusCode::OK);
+                if claim.is_none() {
+                    let status = status.as_u16();
+                    tracing::warn!(job.id = %self.job, http.status = status, "claims are not known there; the render goes on without");
+                }
+                Ok(claim)
+            }
         }
     }
 
@@ -201,6 +206,11 @@ impl Callback {
 /// Whether the same request may be answered otherwise in a moment.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// Whether the webhook itself refuses this container. Whatever else answers there knows no claim.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 /// Nothing is wrong with the job: another attempt gets another capability and another network.

@@ -97,7 +97,8 @@ async fn of_fifty_containers_of_one_attempt_one_renders_and_the_others_leave_at_
     let world = TestWorld::start().await;
     let job = world.submit(&world.music(8)).await.job_id;
     world.wait_for(job, |poll| poll.stage.as_deref() == Some("rendering")).await;
-    let left = join_all((2..=50).map(|n| result_of(world.container(job, &format!("fc-{n}"), &format!("in-{n}"))))).await;
+    let left =
+        join_all((2..=50).map(|n| result_of(world.container(job, &format!("fc-{n}"), &format!("in-{n}"))))).await;
     for result in left {
         let code = result.code.as_deref().unwrap_or_default();
         assert!(!result.ok && ["claimed_elsewhere", "over"].contains(&code), "{result:?}");
