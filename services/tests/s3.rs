@@ -1,5 +1,7 @@
 //! The embedded S3 server, through the client and the addresses that production uses.
 
+mod parts;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -3,6 +3,9 @@
 //! Objects lie as plain files under `{folder}/{bucket}/{key}`; what else S3 keeps of an object (type, checksums) lies
 //! beside the bucket in files whose names begin with a dot.
 
+mod store;
+mod uploads;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +18,9 @@ use axum::response::{IntoResponse, Response};
 use events::Secret;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s_fs::FileSystem;
 use tokio::sync::Mutex;
+
+use store::Store;
 
 /// Which folder is served to whom.
 #[derive(Debug, Clone)]
@@ -44,8 +48,7 @@ struct Server {
 /// The folder or the bucket cannot be made.
 pub fn router(settings: &Settings) -> io::Result<Router> {
     std::fs::create_dir_all(settings.folder.join(&settings.bucket))?;
-    let files = FileSystem::new(&settings.folder).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    let mut builder = S3ServiceBuilder::new(files);
+    let mut builder = S3ServiceBuilder::new(Store::new(&settings.folder)?);
     builder.set_auth(SimpleAuth::from_single(&*settings.access_key, settings.secret_key.expose()));
     let server = Server { service: builder.build(), conditional: Mutex::new(()) };
     Ok(Router::new().fallback(answer).with_state(Arc::new(server)))
