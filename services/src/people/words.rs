@@ -98,6 +98,7 @@ pub(crate) fn doing(poll: &Poll) -> String {
             Some(n) => format!("{} in the queue", ordinal(n)),
             None => "waits for a place".into(),
         },
+        (_, Some(WaitingFor::Modal)) if poll.until.is_none() => "the GPU provider is asked to take it".into(),
         (_, Some(WaitingFor::Modal)) => "waits for the GPU provider to take it".into(),
         (_, Some(WaitingFor::Retry)) => format!("waits before attempt {attempt}"),
         (_, Some(WaitingFor::Container)) => with_attempt("waits for a container", attempt),

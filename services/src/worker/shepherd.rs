@@ -64,7 +64,7 @@ impl Worker {
                 }
                 Step::Wait { until, waiting_for } => {
                     held.waits_for(Some(waiting_for));
-                    self.tell(id, &job, waiting_for, until, &mut told).await;
+                    self.tell(id, &job, &seen, (waiting_for, until), &mut told).await;
                     let pause = until.since(clock::now()).max(Duration::from_millis(1));
                     tokio::select! {
                         () = hint.changed() => {
@@ -142,17 +142,19 @@ impl Worker {
         }
     }
 
-    /// Publishes what the job waits for and until when, once for each, so that a poll can say it.
+    /// Publishes what the job waits for and until when, once for each, so that a poll can say it; but not what the facts
+    /// say by themselves, unless the provider had to be asked.
     async fn tell(
         &self,
         id: JobId,
         job: &Job,
-        waiting_for: WaitingFor,
-        until: events::Timestamp,
+        seen: &Seen,
+        (waiting_for, until): (WaitingFor, events::Timestamp),
         told: &mut Option<(Attempt, WaitingFor, events::Timestamp)>,
     ) {
         let n = job.current_attempt();
-        let is_evident = job.waiting_for() == Some(waiting_for) && waiting_for != WaitingFor::Retry;
+        let was_asked = seen.answer.as_ref().is_some_and(|answer| answer.attempt == n);
+        let is_evident = job.waiting_for() == Some(waiting_for) && waiting_for != WaitingFor::Retry && !was_asked;
         let is_told = told.is_some_and(|(of, what, until)| (of, what) == (n, waiting_for) && clock::now() < until);
         if job.ended.is_some() || is_evident && told.is_none() || is_told {
             return;

@@ -27,15 +27,22 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
     let (n, news) = (poll.attempt, words::ago(poll.updated_at, at));
     match poll.waiting_for {
         Some(WaitingFor::Slot) => queue(poll.queue_position),
+        Some(WaitingFor::Modal) if poll.until.is_none() => format!(
+            "The GPU provider is asked to take it, and has not answered yet ({news} it was asked). After a minute without \
+             an answer the worker asks again; that costs no attempt."
+        ),
         Some(WaitingFor::Modal) => format!(
             "It waits for the GPU provider to take it, which is busy, or does not answer, or does not take kiln's own \
              keys. The worker asks again and again{}; that costs no attempt.",
             next_look(poll, at)
         ),
-        Some(WaitingFor::Container) => format!(
-            "The GPU provider has it, and no container has begun attempt {n} yet ({news} it was told so). The worker \
-             waits for the provider."
-        ),
+        Some(WaitingFor::Container) => {
+            let asks = match words::next_look(poll, at) {
+                Some(next) => format!(" yet. The worker asks the provider about it, next {next}."),
+                None => format!(" yet ({news} it was told so). The worker waits for the provider."),
+            };
+            format!("The GPU provider has it, and no container has begun attempt {n}{asks}")
+        }
         Some(WaitingFor::Retry) => {
             let next = next_look(poll, at);
             format!("The attempt before is over. The worker pauses before it dispatches attempt {n}{next}.")
@@ -51,7 +58,11 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
         }
         Some(WaitingFor::Render) => {
             let stage = poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage);
-            format!("A container is at attempt {n}: {stage}, {} %; it was last heard of {news}.", poll.progress)
+            let heard = match words::next_look(poll, at) {
+                Some(next) => format!(". If nothing is heard of it the worker asks the GPU provider, next {next}."),
+                None => format!("; it was last heard of {news}."),
+            };
+            format!("A container is at attempt {n}: {stage}, {} %{heard}", poll.progress)
         }
     }
 }

@@ -120,7 +120,9 @@ fn whoever_waits_is_told_for_whom_and_until_when() {
         &expiring,
         ["", "", "This is the last attempt. It is cancelled if it is not dispatched in 60 s"],
     );
-    check(&waiting("modal"), &first, ["", "costs no attempt", "The GPU provider gets it"]);
+    check(&waiting("modal"), &first, ["", "is asked to take it, and has not answered yet (10 s ago", "gets it"]);
+    let refused = json!({"waitingFor": "modal", "until": time(70_000)});
+    check(&refused, &first, ["", "next in 10 s; that costs no attempt", "The GPU provider gets it"]);
     let processing = |more: &Value| {
         let mut changes = json!({"status": "processing", "progress": 42});
         changes.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -135,6 +137,16 @@ fn whoever_waits_is_told_for_whom_and_until_when() {
         &processing(&at_work),
         &running,
         ["900 ms a container began", "downloading audio, 42 %; it was last heard of 10 s ago", "silent"],
+    );
+    let (stuck, silent) = (
+        json!({"waitingFor": "container", "until": time(70_000)}),
+        json!({"waitingFor": "render", "until": time(70_000)}),
+    );
+    check(&processing(&stuck), &sent, ["", "attempt 1 yet. The worker asks the provider about it, next in 10 s", ""]);
+    check(
+        &processing(&silent),
+        &running,
+        ["", "42 %. If nothing is heard of it the worker asks the GPU provider, next in 10 s", ""],
     );
     check(
         &processing(&waiting("reconcile")),
