@@ -6,7 +6,9 @@ mod containers;
 mod provider;
 mod workers;
 
-use kiln::dev::gpu::Record;
+use std::collections::BTreeSet;
+
+use kiln::dev::gpu::{Chance, Record};
 use serde_json::Value;
 
 use crate::world::TestWorld;
@@ -35,4 +37,15 @@ impl TestWorld {
         let calls = self.calls().await;
         (calls.iter().map(|call| call.containers).sum(), calls.iter().map(|call| call.claims).sum())
     }
+}
+
+#[test]
+fn the_readme_s_table_of_faults_names_each_of_them_and_nothing_else() {
+    let after = include_str!("../../README.md").split_once("| fault |").expect("the table").1;
+    let table = after.split_once("\n\n").expect("something follows").0;
+    let first_cells = table.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let told: BTreeSet<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let refusal = "none of them".parse::<Chance>().expect_err("no fault").to_string();
+    let known: BTreeSet<&str> = refusal.split('`').filter(|name| name.parse::<Chance>().is_ok()).collect();
+    assert_eq!((told, known.len()), (known, 14));
 }

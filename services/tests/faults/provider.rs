@@ -1,18 +1,25 @@
 //! The five outcomes of a submit, and a provider that forgets.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use axum::routing::post;
 use axum::{Json, Router};
 use events::seen::SubmitOutcome;
 use events::wire::client::{Poll, RenderRequest};
 use events::wire::dispatch::CallStatus;
-use events::{Code, Secret, Status, WaitingFor};
+use events::{Code, Policy, Secret, Status, WaitingFor};
+use kiln::dev::world::Options;
 use kiln::modal;
 use serde_json::json;
+use tokio::net::TcpSocket;
+use tokio_util::sync::CancellationToken;
 
 use crate::stage::submit_body;
-use crate::support::{nowhere, serve, wait_for};
+use crate::support::{serve, wait_for};
 use crate::world::TestWorld;
 
 #[tokio::test]
@@ -65,10 +72,69 @@ async fn a_submit_that_hangs_waits_for_the_provider_and_not_for_a_slot() {
 }
 
 #[tokio::test]
-async fn row_28_a_submit_that_never_arrived_is_sent_again_soon_and_spends_nothing() {
-    let outcome = submit_to(&nowhere().await).await;
-    let SubmitOutcome::RetryAfter(moment) = outcome else { panic!("{outcome:?}") };
-    assert!(moment.since(kiln::clock::now()) <= Duration::from_secs(5));
+async fn row_28_a_submit_that_never_arrived_is_sent_again_soon_and_a_refusal_after_it_is_final() {
+    // Taken, but nobody listens there yet.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    let world = TestWorld::start_with(|options| Options { modal_url: Some(url), ..options }).await;
+    let job = world.submit(&world.music(1)).await.job_id;
+    let waiting = world.wait_for(job, |poll| poll.until.is_some()).await;
+    let until = waiting.until.expect("it is told");
+    assert!(until.since(waiting.updated_at) <= Duration::from_secs(5), "{waiting:?}");
+    assert_eq!((waiting.status, waiting.attempt.get()), (Status::Pending, 1));
+    assert_eq!((waiting.stage, waiting.waiting_for), (None, Some(WaitingFor::Modal)));
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let refuse = move || async move {
+        count.fetch_add(1, Ordering::Relaxed);
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": "no such format", "status": 422})))
+    };
+    let refusing = Router::new().route("/submit", post(refuse));
+    let stop = CancellationToken::new();
+    tokio::spawn(kiln::http::serve(socket.listen(16).expect("it listens"), refusing, stop.clone()));
+    let is_settled = |poll: &Poll| poll.status.is_final() || poll.waiting_for == Some(WaitingFor::Reconcile);
+    let refused = world.wait_for(job, is_settled).await;
+    let code = refused.error.as_ref().map(|failure| failure.code);
+    assert_eq!(
+        (refused.status, code),
+        (Status::Failed, Some(Code::DispatchRefused)),
+        "nothing can have been taken before"
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    stop.cancel();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_started_is_asked_about_and_at_the_deadline_it_is_stopped_and_the_job_fails() {
+    let world = TestWorld::start_with(|options| Options {
+        faults: vec!["stuck".parse().expect("a fault")],
+        policy: Policy { start: Duration::from_secs(2), ask: Duration::from_secs(2), ..options.policy },
+        ..options
+    })
+    .await;
+    let request = RenderRequest { deadline_seconds: Some(60), ..RenderRequest::default() };
+    let job = world.client.submit(&world.music(1), &request, |_| {}).await.expect("accepted").job_id;
+    let waits = (Some("dispatched-to-modal"), Some(WaitingFor::Container));
+    let taken = world.wait_for_status(job, Status::Processing).await;
+    assert_eq!((taken.stage.as_deref(), taken.waiting_for, taken.until), (waits.0, waits.1, None));
+    // When nothing was heard for a while the provider is asked, and then people are told when it is asked again.
+    let asked = world.wait_for(job, |poll| poll.until.is_some() || poll.status.is_final()).await;
+    assert_eq!((asked.status, asked.attempt.get()), (Status::Processing, 1), "{asked:?}");
+    assert_eq!((asked.stage.as_deref(), asked.waiting_for), waits);
+    assert!(asked.until > Some(asked.updated_at), "{asked:?}");
+
+    let failed = world.wait_for_end(job).await;
+    let code = failed.error.as_ref().map(|failure| failure.code);
+    assert_eq!((failed.status, failed.attempt.get(), code), (Status::Failed, 1, Some(Code::DeadlineExceeded)));
+    assert_eq!((failed.waiting_for, failed.until), (None, None));
+    let calls = world.calls().await;
+    assert_eq!(calls.iter().map(|call| call.state.status).collect::<Vec<_>>(), [CallStatus::Cancelled]);
+    assert_eq!(calls[0].containers, 0);
+    assert_eq!(world.kinds(job).await, ["requested", "failed"]);
+    world.stop().await;
 }
 
 #[tokio::test]

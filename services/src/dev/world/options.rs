@@ -42,6 +42,8 @@ pub struct Options {
     pub callback_url: Option<String>,
     /// What else every container has in its environment.
     pub container: BTreeMap<String, String>,
+    /// Where the worker looks for the GPU provider, in the place of its address.
+    pub modal_url: Option<String>,
     /// A GPU provider in the place of the stand-in.
     pub provider: Option<Router>,
     /// A store in the place of the folder's.
@@ -65,6 +67,7 @@ impl Options {
             policy: policy(),
             callback_url: None,
             container: BTreeMap::new(),
+            modal_url: None,
             provider: None,
             store: None,
         })

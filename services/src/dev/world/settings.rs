@@ -32,7 +32,7 @@ pub(super) fn settings(addresses: &Addresses, monitor_url: &str, secrets: &Secre
             r2_endpoint: Some(addresses.s3.clone()),
         },
         modal: config::Modal {
-            modal_endpoint_url: addresses.modal.clone(),
+            modal_endpoint_url: options.modal_url.clone().unwrap_or_else(|| addresses.modal.clone()),
             modal_key: Secret::new("kiln-dev"),
             modal_secret: Secret::new(&*secrets.modal),
         },
