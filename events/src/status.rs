@@ -141,15 +141,17 @@ impl Job {
             return None;
         }
         let n = self.shown_attempt();
-        let report = self.progress_of(n).map(|progress| &progress.latest.value);
-        let (reported, doing) = report.map_or((None, None), |report| (report.waiting_for, report.stage.as_deref()));
+        let latest = self.progress_of(n).map(|progress| &progress.latest);
+        let (reported, doing) =
+            latest.map_or((None, None), |latest| (latest.value.waiting_for, latest.value.stage.as_deref()));
+        let is_newest = latest.is_some_and(|latest| self.last_fact(n).is_none_or(|fact| fact <= latest.time));
         Some(match (self.phase(n), reported, doing) {
-            (Phase::Waiting, Some(reported @ (Slot | Modal | Retry)), _) => reported,
+            (Phase::Waiting, Some(reported @ (Slot | Modal | Retry | Reconcile)), _) => reported,
             (Phase::Waiting, None, Some(name)) if name == stage::DISPATCHING.0 => Modal,
             (Phase::Waiting, None, Some(name)) if stage::is_before_dispatch(name) => return None,
             (Phase::Waiting, ..) if n == Attempt::FIRST => Slot,
             (Phase::Waiting, ..) => Retry,
-            (Phase::Dispatched | Phase::Started, Some(Reconcile), _) => Reconcile,
+            (Phase::Dispatched | Phase::Started, Some(reported @ (Modal | Reconcile)), _) if is_newest => reported,
             (Phase::Dispatched, ..) => Container,
             (Phase::Started, ..) => Render,
         })
@@ -159,6 +161,13 @@ impl Job {
     pub fn until(&self) -> Option<Timestamp> {
         let report = &self.progress_of(self.shown_attempt())?.latest.value;
         report.until.filter(|_| report.waiting_for.is_some() && report.waiting_for == self.waiting_for())
+    }
+
+    /// When the last thing that is known for sure of an attempt happened.
+    fn last_fact(&self, n: Attempt) -> Option<Timestamp> {
+        let facts = self.facts(n)?;
+        let accepted = facts.dispatched.as_ref().map(|fact| fact.time);
+        accepted.max(facts.started.as_ref().map(|fact| fact.time))
     }
 
     fn phase(&self, n: Attempt) -> Phase {

@@ -1,8 +1,11 @@
 //! The rules, pair by pair, written down by hand: what the code must say, whatever it says now.
 
-use events::event::{Dispatched, Output};
+use events::event::{Dispatched, Output, Progressed};
 use events::seen::{CallReport, SubmitOutcome};
-use events::{Code, Command, Failure, Job, Policy, Rejection, Seen, Step, WaitingFor, decide, next_step};
+use events::{
+    Code, Command, Event, Failure, Job, Policy, Recorded, Rejection, Seen, Step, Timestamp, WaitingFor, decide,
+    next_step,
+};
 
 use crate::fixtures::{
     Table, attempt, attempt_failed, cancelled, completed, dispatched, job, job_id, moment, output, requested, spec,
@@ -142,7 +145,22 @@ fn fail(code: Code) -> Step {
 
 #[track_caller]
 fn step(job: &Job, seen: &Seen, seconds: i64, expected: impl Into<Option<Step>>) {
-    assert_eq!(Some(next_step(job, seen, moment(seconds), &Policy::default())), expected.into());
+    let step = next_step(job, seen, moment(seconds), &Policy::default());
+    if let Step::Wait { until, waiting_for } = step {
+        is_told(job.clone(), until, waiting_for);
+    }
+    assert_eq!(Some(step), expected.into());
+}
+
+/// What the worker says that it waits for is what people are told.
+#[track_caller]
+fn is_told(mut job: Job, until: Timestamp, waiting_for: WaitingFor) {
+    let report =
+        Progressed { waiting_for: Some(waiting_for), until: Some(until), ..Progressed::new(job.current_attempt(), 0) };
+    let (seq, time) = (job.seq + 1, until);
+    job.absorb(&Recorded { seq, time, event: Event::Progressed(report) });
+    let told = Some((waiting_for, until)).filter(|_| job.ended.is_none());
+    assert_eq!(job.waiting_for().zip(job.until()), told, "{job:?}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Containers that crash, are preempted, or whose word never arrives.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use events::wire::dispatch::{CallStatus, RenderResult};
 use events::{Code, JobId, Status, Timestamp};
 use futures_util::future::join_all;
+use kiln::dev::world::Options;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -113,7 +116,9 @@ async fn of_fifty_containers_of_one_attempt_one_renders_and_the_others_leave_at_
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "people want to know how long a GPU goes on")]
 async fn a_cancel_at_every_stage_stops_the_gpu_within_seconds_and_stays() {
-    let world = TestWorld::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = ("KILN_RENDER_COMMAND".to_owned(), silent_renderer(folder.path()));
+    let world = TestWorld::start_with(|options| Options { container: [command].into(), ..options }).await;
     let audio = world.music(30);
     let mut told = String::new();
     for stage in ["", "dispatched-to-modal", "starting", "rendering"] {
@@ -131,6 +136,14 @@ async fn a_cancel_at_every_stage_stops_the_gpu_within_seconds_and_stays() {
     }
     println!("{told}");
     world.stop().await;
+}
+
+/// A renderer that never says anything, so that its container never hears that nobody wants it.
+fn silent_renderer(folder: &Path) -> String {
+    let path = folder.join("renderer");
+    std::fs::write(&path, "#!/bin/sh\nexec sleep 1000\n").expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    path.display().to_string()
 }
 
 impl TestWorld {
