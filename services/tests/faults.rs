@@ -7,8 +7,11 @@ mod provider;
 mod workers;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use events::Policy;
 use kiln::dev::gpu::{Chance, Record};
+use kiln::dev::world::Options;
 use serde_json::Value;
 
 use crate::world::TestWorld;
@@ -16,7 +19,19 @@ use crate::world::TestWorld;
 impl TestWorld {
     pub(crate) async fn start_faulty(faults: &[&str]) -> Self {
         let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
-        Self::start_with(|options| kiln::dev::world::Options { faults, ..options }).await
+        Self::start_with(|options| Options { faults, ..options }).await
+    }
+
+    /// The same, where a silence is soon looked into, and the pauses between attempts are short.
+    pub(crate) async fn start_impatient(faults: &[&str]) -> Self {
+        let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        let [silence, pause] = [2, 1].map(Duration::from_secs);
+        Self::start_with(|options| Options {
+            faults,
+            policy: Policy { silence, ask: pause, backoff: [pause; 3], ..options.policy },
+            ..options
+        })
+        .await
     }
 
     /// Changes the stand-in's faults while it runs.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use events::{Policy, Status, WaitingFor};
+use futures_util::future::join_all;
 use kiln::bucket::Bucket;
 use kiln::dev::world::Options;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -44,17 +45,20 @@ async fn row_56_with_a_wrong_callback_address_every_job_completes_late_and_nothi
     let away = || async { (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, "https://kiln.example.com/")]) };
     let (empty, away) = (serve(Router::new()).await, serve(Router::new().fallback(away)).await);
     let page = serve(Router::new().fallback(|| async { "<html>hello" })).await;
-    for url in [nowhere().await, empty.url.clone(), away.url.clone(), page.url.clone()] {
-        let world = TestWorld::start_with(|options| reporting_to(&url, options)).await;
-        let job = world.submit(&world.music(1)).await.job_id;
-        let waiting = world.wait_for_status(job, Status::Processing).await;
-        assert_eq!(waiting.waiting_for, Some(WaitingFor::Container), "{url}: {waiting:?}");
-        let done = world.wait_for_end(job).await;
-        assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{url}: {done:?}");
-        assert_eq!(world.kinds(job).await, ["requested", "completed"], "{url}");
-        assert_eq!(world.rendered().await.0, 1, "{url}: zero extra renders");
-        world.stop().await;
-    }
+    join_all([&nowhere().await, &empty.url, &away.url, &page.url].map(completes_late)).await;
+}
+
+/// A job whose containers report there.
+async fn completes_late(url: &String) {
+    let world = TestWorld::start_with(|options| reporting_to(url, options)).await;
+    let job = world.submit(&world.music(1)).await.job_id;
+    let waiting = world.wait_for_status(job, Status::Processing).await;
+    assert_eq!(waiting.waiting_for, Some(WaitingFor::Container), "{url}: {waiting:?}");
+    let done = world.wait_for_end(job).await;
+    assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{url}: {done:?}");
+    assert_eq!(world.kinds(job).await, ["requested", "completed"], "{url}");
+    assert_eq!(world.rendered().await.0, 1, "{url}: zero extra renders");
+    world.stop().await;
 }
 
 /// A world whose containers report there, and in which nobody waits long for that.

@@ -22,7 +22,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn rows_40_and_53_without_any_webhook_every_job_completes_and_nothing_is_rendered_twice() {
-    let world = TestWorld::start_faulty(&["drop-callback"]).await;
+    let world = TestWorld::start_impatient(&["drop-callback"]).await;
     let audio = world.music(1);
     let jobs =
         [world.submit(&audio).await.job_id, world.submit(&audio).await.job_id, world.submit(&audio).await.job_id];
@@ -34,7 +34,7 @@ async fn rows_40_and_53_without_any_webhook_every_job_completes_and_nothing_is_r
 
 #[tokio::test]
 async fn row_51_a_container_that_crashes_every_time_costs_its_attempts_and_then_the_job_fails() {
-    let world = TestWorld::start_faulty(&["crash"]).await;
+    let world = TestWorld::start_impatient(&["crash"]).await;
     let request = events::wire::client::RenderRequest { max_attempts: Some(2), ..Default::default() };
     let job = world.client.submit(&world.music(4), &request, |_| {}).await.expect("accepted").job_id;
     let failed = world.wait_for_end(job).await;

@@ -12,6 +12,7 @@ use events::seen::SubmitOutcome;
 use events::wire::client::{Poll, RenderRequest};
 use events::wire::dispatch::CallStatus;
 use events::{Code, Policy, Secret, Status, WaitingFor};
+use futures_util::future::join_all;
 use kiln::dev::world::Options;
 use kiln::modal;
 use serde_json::json;
@@ -45,21 +46,24 @@ async fn row_27_a_refusal_after_an_accepted_submit_ends_nothing() {
 
 #[tokio::test]
 async fn rows_29_30_and_32_what_is_not_taken_now_spends_no_attempt_and_says_what_it_waits_for() {
-    for fault in ["refuse-429", "refuse-401", "html", "redirect-303", "ok-with-error"] {
-        let world = TestWorld::start_faulty(&[fault]).await;
-        let job = world.submit(&world.music(1)).await.job_id;
-        let is_told = |poll: &Poll| poll.waiting_for == Some(WaitingFor::Modal) && poll.until.is_some();
-        let waiting = world.wait_for(job, is_told).await;
-        assert!(waiting.until > waiting.created_at, "{fault}");
-        assert_eq!((waiting.status, waiting.attempt.get(), waiting.error), (Status::Pending, 1, None), "{fault}");
-        assert_eq!(world.calls().await.len(), 0, "{fault}");
-        world.faults(json!({fault: 0})).await;
-        let done = world.wait_for_end(job).await;
-        assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{fault}");
-        assert_eq!((done.waiting_for, done.until), (None, None), "{fault}");
-        assert_eq!(world.rendered().await, (1, 1), "{fault}");
-        world.stop().await;
-    }
+    join_all(["refuse-429", "refuse-401", "html", "redirect-303", "ok-with-error"].map(not_taken_now)).await;
+}
+
+/// What becomes of a job while the provider answers so, and when it does no more.
+async fn not_taken_now(fault: &str) {
+    let world = TestWorld::start_faulty(&[fault]).await;
+    let job = world.submit(&world.music(1)).await.job_id;
+    let is_told = |poll: &Poll| poll.waiting_for == Some(WaitingFor::Modal) && poll.until.is_some();
+    let waiting = world.wait_for(job, is_told).await;
+    assert!(waiting.until > waiting.created_at, "{fault}");
+    assert_eq!((waiting.status, waiting.attempt.get(), waiting.error), (Status::Pending, 1, None), "{fault}");
+    assert_eq!(world.calls().await.len(), 0, "{fault}");
+    world.faults(json!({fault: 0})).await;
+    let done = world.wait_for_end(job).await;
+    assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1), "{fault}");
+    assert_eq!((done.waiting_for, done.until), (None, None), "{fault}");
+    assert_eq!(world.rendered().await, (1, 1), "{fault}");
+    world.stop().await;
 }
 
 #[tokio::test]
@@ -213,7 +217,7 @@ async fn row_54_an_outage_burns_no_job_and_the_others_go_on_when_it_is_over() {
 
 #[tokio::test]
 async fn row_55_a_result_that_the_provider_forgot_is_found_in_the_store() {
-    let world = TestWorld::start_faulty(&["drop-callback", "forget-results"]).await;
+    let world = TestWorld::start_impatient(&["drop-callback", "forget-results"]).await;
     let job = world.submit(&world.music(1)).await.job_id;
     let done = world.wait_for_end(job).await;
     assert_eq!((done.status, done.attempt.get()), (Status::Complete, 1));
