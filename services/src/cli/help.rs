@@ -40,7 +40,7 @@ pub(super) fn grouped(command: Command) -> Command {
             let _ = writeln!(template, "  {literal}{name:<13}{literal:#}{about}");
         }
     }
-    template.push_str("\n{options}{after-help}");
+    let _ = write!(template, "\n{header}Options:{header:#}\n{{options}}{{after-help}}");
     command.help_template(template)
 }
 
