@@ -60,17 +60,23 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000)).map_err(|_| fmt::Error)?;
         let (date, clock) = (seconds.date(), seconds.time());
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            date.year(),
-            u8::from(date.month()),
-            date.day(),
-            clock.hour(),
-            clock.minute(),
-            clock.second(),
-            self.0.rem_euclid(1000)
-        )
+        // Every answer and every entry has several of them, and the formatter takes its time for each number.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        write_digits(&mut text[..4], date.year().unsigned_abs());
+        write_digits(&mut text[5..7], u8::from(date.month()).into());
+        write_digits(&mut text[8..10], date.day().into());
+        write_digits(&mut text[11..13], clock.hour().into());
+        write_digits(&mut text[14..16], clock.minute().into());
+        write_digits(&mut text[17..19], clock.second().into());
+        write_digits(&mut text[20..23], u32::try_from(self.0.rem_euclid(1000)).map_err(|_| fmt::Error)?);
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+fn write_digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789"[number as usize % 10];
+        number /= 10;
     }
 }
 
