@@ -120,15 +120,31 @@ pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let detail = events::clean(&error.inner().to_string(), 300);
+        let text = error.inner().to_string();
         if !error.inner().is_data() {
-            return Problem::bad_request(format!("this is no JSON: {detail}"));
+            return Problem::bad_request(format!("this is no JSON: {}", events::clean(&text, 300)));
         }
         let steps: Vec<String> = error.path().iter().map(ToString::to_string).collect();
-        Problem::field(&events::clean(&format!("/{}", steps.join("/")), 300), detail)
+        Problem::field(
+            &events::clean(&format!("/{}", steps.join("/")), 300),
+            events::clean(&in_plain_words(&text), 300),
+        )
     })?;
     reader.end().map_err(|error| Problem::bad_request(format!("this is no JSON: {error}")))?;
     Ok(value)
+}
+
+/// What was expected, without the names of our types, nor the place of a field that is named anyway.
+fn in_plain_words(text: &str) -> String {
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let Some((found, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "i64" => "a whole number",
+        "a map" => "an object",
+        expected if expected.starts_with("struct ") => "an object",
+        expected => expected,
+    };
+    format!("{found}expected {expected}")
 }
 
 /// The bounds that the types alone do not hold, before a byte of audio is stored.

@@ -61,7 +61,7 @@ async fn forms_that_do_not_fit_are_refused_and_nothing_of_them_stays() {
     let desk = Desk::new().await;
     let audio = || part("audio", &wav());
     let end = || b"--b--\r\n".to_vec();
-    let rows: [(&str, Vec<Vec<u8>>, u16, &str); 12] = [
+    let rows: [(&str, Vec<Vec<u8>>, u16, &str); 13] = [
         ("no audio", vec![part("request", b"{}"), end()], 422, "/audio"),
         ("nothing", vec![end()], 422, "/audio"),
         ("an empty file", vec![part("audio", b""), end()], 422, "/audio"),
@@ -69,7 +69,8 @@ async fn forms_that_do_not_fit_are_refused_and_nothing_of_them_stays() {
         ("two files", vec![audio(), audio(), end()], 422, "/audio"),
         ("the wrong order", vec![audio(), part("request", b"{}"), end()], 422, "/request"),
         ("two requests", vec![part("request", b"{}"), part("request", b"{}"), audio(), end()], 422, "/request"),
-        ("an unknown part", vec![part("video", b"x"), audio(), end()], 422, "/video"),
+        ("an unknown part", vec![part("video", b"x"), audio(), end()], 422, "`/video` is no part that kiln knows"),
+        ("a type", vec![part("request", br#"{"fps":"60"}"#), audio(), end()], 422, "\"60\", expected a whole number"),
         ("a field that is none", vec![part("request", br#"{"fsp":1}"#), audio(), end()], 422, "/fsp"),
         ("audio twice", vec![part("request", br#"{"audio":{"key":"x"}}"#), audio(), end()], 422, "/audio"),
         ("no end", vec![audio()], 400, "malformed"),

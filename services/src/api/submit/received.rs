@@ -63,10 +63,12 @@ async fn next<'a>(parts: &mut Multipart<'a>) -> Result<Option<Field<'a>>, Proble
 
 fn unexpected(part: &Field<'_>) -> Problem {
     let name = events::clean(part.name().unwrap_or_default(), 64);
-    Problem::field(
-        &format!("/{name}"),
-        "is a part too many: there may be one part `request`, and then one part `audio`, the last",
-    )
+    let problem = match &*name {
+        "request" | "audio" => "is a part too many, or in the wrong order",
+        _ => "is no part that kiln knows",
+    };
+    let expected = "there may be one part `request`, with the settings, and then one part `audio`, the file";
+    Problem::field(&format!("/{name}"), format!("{problem}: {expected}"))
 }
 
 /// The bytes of a part behind which the form must end: else nothing of it is kept.
@@ -116,7 +118,7 @@ fn broken(error: &multer::Error) -> Problem {
 pub(super) async fn base64(order: &Order, data: String) -> Result<Audio, Problem> {
     let pieces = data.as_bytes().chunks(PIECE).map(|piece| match STANDARD.decode(piece) {
         Ok(bytes) => Ok(Bytes::from(bytes)),
-        Err(error) => Err(Problem::field("/audio/data", format!("is not base64: {error}"))),
+        Err(_) => Err(Problem::field("/audio/data", "is not base64 as RFC 4648 has it, with padding")),
     });
     take(order, stream::iter(pieces)).await
 }
