@@ -46,6 +46,9 @@ enum Which {
         /// For how long
         #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=300))]
         seconds: u32,
+        /// Below which folder the store lies; in memory, where the system has such a place
+        #[arg(long)]
+        store: Option<PathBuf>,
     },
     /// A long upload beside the same PUT straight to the store, and the memory of it and of many at once
     Uploads {
@@ -75,7 +78,7 @@ async fn main() {
     match Args::parse().which {
         Which::Poll { jobs } => poll::run(jobs).await,
         Which::Callbacks { jobs } => callbacks::run(usize::try_from(jobs).expect("it is bounded")).await,
-        Which::Submit { rate, seconds } => submit::run(rate, seconds).await,
+        Which::Submit { rate, seconds, store } => submit::run(rate, seconds, store).await,
         Which::Uploads { mib, rounds, parallel, each_mib } => {
             uploads::run(mib << 20, rounds, parallel, each_mib << 20).await;
         }

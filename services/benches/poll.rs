@@ -78,7 +78,9 @@ async fn polls(address: SocketAddr, jobs: u64) {
         rates[2].push(rate(address, any).await);
     }
     println!("turns: {rates:.0?}");
-    rates.iter_mut().for_each(|rates| rates.sort_by(f64::total_cmp));
+    for rates in &mut rates {
+        rates.sort_by(f64::total_cmp);
+    }
     let [bare, one, any] = rates.map(|rates| rates[TURNS / 2]);
     println!("bare handler: {bare:.0}/s");
     for (name, polls) in [("one", one), ("any", any)] {

@@ -1,5 +1,6 @@
 //! Submits by key, in an open loop.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kiln::client::http_client;
@@ -15,8 +16,10 @@ use crate::stack::{self, Took};
 /// What is done once, connections above all, is not timed.
 const WARMING: u32 = 100;
 
-pub(crate) async fn run(rate: u32, seconds: u32) {
-    let (log, objects) = (stack::folder(), stack::folder_elsewhere());
+pub(crate) async fn run(rate: u32, seconds: u32, store: Option<PathBuf>) {
+    let log = stack::folder();
+    let below = |folder| tempfile::tempdir_in(folder).expect("a folder");
+    let objects = store.map_or_else(stack::folder_elsewhere, below);
     let (server, bus) = stack::nats(log.path(), true).await;
     let (_store, bucket) = stack::store_beside(objects.path()).await;
     let mut tasks = JoinSet::new();
