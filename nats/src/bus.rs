@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::counts::{Counters, Counts};
+use crate::ears::Ears;
 use crate::gate::Gate;
 use crate::leaderless::Leaderless;
 use crate::login::{addresses, refused};
@@ -34,14 +35,17 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// A connection that mends itself. Clones share it.
 #[derive(Clone)]
-pub struct Bus {
+pub struct Bus(Arc<Parts>);
+
+struct Parts {
     client: Client,
     link: watch::Receiver<Link>,
-    role: Arc<str>,
-    pub(crate) gate: Arc<Gate>,
-    unreadable: Arc<Unreadable>,
-    pub(crate) counters: Arc<Counters>,
+    role: String,
+    gate: Gate,
+    unreadable: Unreadable,
+    counters: Counters,
     leaderless: Arc<Leaderless>,
+    ears: Ears,
 }
 
 /// What is known of the connection.
@@ -54,7 +58,7 @@ pub(crate) struct Link {
 
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bus").field("role", &self.role).field("link", &*self.link.borrow()).finish_non_exhaustive()
+        f.debug_struct("Bus").field("role", &self.0.role).field("link", &*self.0.link.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -96,32 +100,33 @@ impl Bus {
         let connecting = tokio::time::timeout(CONNECT_LIMIT, options.connect(servers));
         let connected = connecting.await.map_err(|_| failed(Cause::Timeout))?;
         let client = connected.map_err(|error| refused(settings, address.clone(), error))?;
-        let bus = Self {
+        let bus = Self(Arc::new(Parts {
             client,
             link,
-            role: settings.role.as_str().into(),
-            gate: Arc::default(),
-            counters: Arc::default(),
-            unreadable: Arc::default(),
+            role: settings.role.clone(),
+            gate: Gate::default(),
+            unreadable: Unreadable::default(),
+            counters: Counters::default(),
             leaderless,
-        };
+            ears: Ears::default(),
+        }));
         bus.wait_for_link().await.map_err(failed)?;
         Ok(bus)
     }
 
     /// The client itself, for subscriptions that no stream stands behind.
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.0.client
     }
 
     /// Whether the connection stands now.
     pub fn is_connected(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
+        self.0.client.connection_state() == async_nats::connection::State::Connected
     }
 
     /// Waits until everything that was sent, acknowledgements too, has reached the server. Before exit.
     pub async fn flush(&self) {
-        let flushed = tokio::time::timeout(LINK_LIMIT, self.client.flush()).await;
+        let flushed = tokio::time::timeout(LINK_LIMIT, self.0.client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::warn!("what was sent last may not have reached the server");
         }
@@ -129,20 +134,32 @@ impl Bus {
 
     /// What happened on this connection.
     pub fn counts(&self) -> Counts {
-        self.counters.read()
+        self.0.counters.read()
     }
 
     /// Whose connection it is.
     pub fn role(&self) -> &str {
-        &self.role
+        &self.0.role
     }
 
     pub(crate) fn unreadable(&self) -> &Unreadable {
-        &self.unreadable
+        &self.0.unreadable
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(crate) fn ears(&self) -> &Ears {
+        &self.0.ears
     }
 
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
-        self.link.clone()
+        self.0.link.clone()
     }
 
     /// Refuses to queue behind a lost connection: what was not sent cannot be stored later.
@@ -174,20 +191,20 @@ impl Bus {
         self.may_write()?;
         let ack: PubAck = self.request(subject, headers, payload).await?;
         if ack.stream == RENDER {
-            self.gate.note(ack.seq);
+            self.0.gate.note(ack.seq);
         }
         Ok(ack)
     }
 
     /// Whether the gate lets a message pass now.
     pub(crate) fn may_write(&self) -> Result<(), Cause> {
-        self.gate.check(self.link.borrow().connects)
+        self.0.gate.check(self.0.link.borrow().connects)
     }
 
     pub(crate) async fn answer(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<Message, Cause> {
         self.wait_for_link().await?;
         let request = Request::new().headers(headers).payload(body);
-        self.client.send_request(to, request).await.map_err(|error| match error.kind() {
+        self.0.client.send_request(to, request).await.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut => Cause::Timeout,
             RequestErrorKind::NoResponders => Cause::NoResponders,
             _ => Cause::client(error),
@@ -206,10 +223,10 @@ impl Bus {
 
     async fn request<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
         let result = self.request_once(to, headers, body).await;
-        if self.leaderless.note(result.as_ref().err()) {
+        if self.0.leaderless.note(result.as_ref().err()) {
             tracing::warn!("the NATS server answers, but no leader does; another server is tried");
             // It fails only when the client has ended.
-            let _ = self.client.force_reconnect().await;
+            let _ = self.0.client.force_reconnect().await;
         }
         result
     }

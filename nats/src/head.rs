@@ -65,22 +65,22 @@ impl Log {
 impl Bus {
     /// Nothing is written from now on; the reason goes to whoever wants to write.
     pub fn close_gate(&self, reason: &str) {
-        self.gate.close(reason);
+        self.gate().close(reason);
     }
 
     /// Writing is allowed on this connection, which [`Bus::connects`] told, and on no later one.
     pub fn open_gate(&self, connects: u64) {
-        self.gate.open(connects);
+        self.gate().open(connects);
     }
 
     /// Why nothing is written, if the gate was closed.
     pub fn refusal(&self) -> Option<std::sync::Arc<str>> {
-        self.gate.refusal()
+        self.gate().refusal()
     }
 
     /// Comes back when the log was looked at on the present connection, and writing is allowed.
     pub async fn writable(&self) {
-        let (mut changes, mut link) = (self.gate.changes(), self.link());
+        let (mut changes, mut link) = (self.gate().changes(), self.link());
         while self.may_write().is_err() {
             tokio::select! {
                 _ = changes.changed() => {}
@@ -104,6 +104,6 @@ impl Bus {
 
     /// The highest sequence that the log acknowledged to this process since the last time that this was asked.
     pub fn take_acknowledged(&self) -> u64 {
-        self.gate.take_acknowledged()
+        self.gate().take_acknowledged()
     }
 }

@@ -7,6 +7,7 @@ mod bus;
 mod consumer;
 mod counts;
 pub mod dead;
+mod ears;
 mod error;
 mod gate;
 mod head;

@@ -118,7 +118,7 @@ impl Log {
             Err(cause) if is_open(&cause) => self.look_for(id, version, event, cause).await?,
             Err(cause) => return Err(Error::Append(id, cause)),
         };
-        let counters = &self.bus.counters;
+        let counters = self.bus.counters();
         Counters::add(if append == Append::Conflict { &counters.conflicts } else { &counters.appends });
         Ok(append)
     }

@@ -165,7 +165,7 @@ impl Puller {
             match self.step(room).await {
                 Ok(Some(delivery)) => {
                     if delivery.deliveries > 1 {
-                        Counters::add(&self.bus.counters.redeliveries);
+                        Counters::add(&self.bus.counters().redeliveries);
                     }
                     return Ok(delivery);
                 }

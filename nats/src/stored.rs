@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::bus::ANSWER_LIMIT;
+use crate::ears::Ear;
 use crate::unreadable::is_readable;
 use crate::{Bus, Cause};
 
@@ -65,23 +66,31 @@ pub(crate) async fn last_of_each(bus: &Bus, stream: &str, filters: &[String]) ->
 async fn answers(bus: &Bus, stream: &str, body: Value) -> Result<Vec<Stored>, Cause> {
     bus.wait_for_link().await?;
     let reading = bus.unless_lost(async {
-        let inbox = bus.client().new_inbox();
-        let mut answers = bus.client().subscribe(inbox.clone()).await.map_err(Cause::client)?;
+        let mut ear = bus.ears().take(bus).await?;
         let to = format!("$JS.API.DIRECT.GET.{stream}");
-        bus.client().publish_with_reply(to, inbox, body.to_string().into()).await.map_err(Cause::client)?;
-        let mut found = Vec::new();
-        while let Some(answer) = answers.next().await {
-            let (status, description) = (answer.status, answer.description.clone());
-            match (Stored::of_direct_get(answer), status) {
-                (Some(message), _) => found.push(message),
-                (None, Some(StatusCode::NOT_FOUND)) => return Ok(Vec::new()),
-                (None, Some(status)) if status.as_u16() == 204 => return Ok(found),
-                (None, status) => return Err(refused(status, description)),
-            }
-        }
-        Err(Cause::Disconnected)
+        let asked = bus.client().publish_with_reply(to, ear.inbox.clone(), body.to_string().into()).await;
+        asked.map_err(Cause::client)?;
+        let found = heard(&mut ear).await?;
+        // Only one that has heard the end of its answer: what came of another question is no answer to the next.
+        bus.ears().put_back(ear);
+        Ok(found)
     });
     tokio::time::timeout(ANSWER_LIMIT, reading).await.map_err(|_| Cause::Timeout)?
+}
+
+/// The messages of one answer, to its end.
+async fn heard(ear: &mut Ear) -> Result<Vec<Stored>, Cause> {
+    let mut found = Vec::new();
+    while let Some(answer) = ear.answers.next().await {
+        let (status, description) = (answer.status, answer.description.clone());
+        match (Stored::of_direct_get(answer), status) {
+            (Some(message), _) => found.push(message),
+            (None, Some(StatusCode::NOT_FOUND)) => return Ok(Vec::new()),
+            (None, Some(status)) if status.as_u16() == 204 => return Ok(found),
+            (None, status) => return Err(refused(status, description)),
+        }
+    }
+    Err(Cause::Disconnected)
 }
 
 /// The next messages from a sequence on below a filter, at most so many, from whichever replica answers.
