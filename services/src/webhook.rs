@@ -4,6 +4,7 @@
 //! whatever is wrong with it gives the same 401. A 200 is given only for what is in the log.
 
 mod claim;
+mod claimed;
 mod complete;
 mod progress;
 mod reports;
@@ -16,7 +17,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
 use axum::routing::{patch, post};
 use events::capability::{Grant, Roots};
-use events::{JobId, Rejection, Status};
+use events::{Event, JobId, Rejection, Status};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ use crate::http::code::Code;
 use crate::http::gate;
 use crate::http::problem::Problem;
 use crate::{clock, news, trace};
+use claimed::Claimed;
 use reports::Reports;
 
 /// Callbacks that are at work at once. A forged one is at work for the time of its refusal alone.
@@ -41,12 +43,13 @@ pub struct Webhook {
     bucket: Bucket,
     roots: Arc<Roots>,
     reports: Arc<Reports>,
+    claimed: Arc<Claimed>,
 }
 
 impl Webhook {
     /// The role, ready to serve.
     pub fn new(log: nats::Log, bucket: Bucket, roots: Roots) -> Self {
-        Self { log, bucket, roots: Arc::new(roots), reports: Arc::default() }
+        Self { log, bucket, roots: Arc::new(roots), reports: Arc::default(), claimed: Arc::default() }
     }
 
     /// Its routes.
@@ -61,7 +64,11 @@ impl Webhook {
 
     /// Hears what becomes of the jobs that report here, until the stop.
     pub async fn listen(&self, stop: &CancellationToken) {
-        news::listen(self.log.bus(), stop, |job, event| self.reports.hear(job, event)).await;
+        let tell = |job, event: &Event| {
+            self.reports.hear(job, event);
+            self.claimed.hear(job, event);
+        };
+        news::listen(self.log.bus(), stop, tell).await;
     }
 
     /// The same role, writing on behalf of the trace that a callback belongs to, if it says so.

@@ -59,7 +59,9 @@ pub(super) async fn claim(
     };
     // Always written: another process learns from it which task counts.
     role.log.report(grant.job, report).await;
-    role.addresses(&grant, &job).await.map(Json)
+    let answer = role.addresses(&grant, &job).await?;
+    role.claimed.keep(grant.job, job);
+    Ok(Json(answer))
 }
 
 fn is_name(text: &str) -> bool {

@@ -29,7 +29,10 @@ pub(super) async fn complete(
     if JobId::parse(&body.job_id) != Ok(grant.job) {
         return Err(Problem::unauthorized());
     }
-    let load = async || role.log.load(grant.job).await.map_err(|error| unknown(&grant, &error));
+    let load = async || match role.claimed.take(grant.job) {
+        Some(job) => Ok(job),
+        None => role.log.load(grant.job).await.map_err(|error| unknown(&grant, &error)),
+    };
     let (command, known) = match body.status {
         CallbackStatus::Complete => {
             let seen = role.seen(&grant, body.result.unwrap_or_default());
