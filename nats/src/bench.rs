@@ -2,14 +2,16 @@
 //!
 //! It works on a private server only: it makes streams beside those of the topology.
 
-use async_nats::HeaderMap;
 use bytes::Bytes;
-use events::{Kind, Timestamp};
+use events::{JobId, Kind, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
+use crate::jobs::expecting;
+use crate::log::expect;
 use crate::topology::{KV_JOBS, RENDER, RENDER_PROGRESS, WORKER};
-use crate::{Bus, Cause, Error};
+use crate::{Bus, Cause, Error, Log};
 
 /// The subjects of the copies.
 const COPIES: [(&str, &str, &str); 2] = [(RENDER, "BENCH_LOG", "bench.log"), (KV_JOBS, "BENCH_JOBS", "bench.jobs")];
@@ -73,31 +75,73 @@ pub async fn hold_queue(bus: &Bus, is_held: bool) -> Result<(), Error> {
     bus.ask::<Value>(&request, &json!({"pause_until": until})).await.map(|_| ()).map_err(Error::Bench)
 }
 
-/// Makes streams as the log and the bucket are, with nobody who reads them.
-pub async fn copy_streams(bus: &Bus) -> Result<(), Error> {
-    for (stream, copy, subject) in COPIES {
-        let mut config = info(bus, stream, json!({})).await?.config;
-        config["name"] = json!(copy);
-        config["subjects"] = json!([format!("{subject}.>")]);
-        bus.ask::<Value>(&format!("STREAM.CREATE.{copy}"), &config).await.map_err(Error::Bench)?;
-    }
-    Ok(())
+/// Streams as the log and the bucket are, with nobody who reads them, and a connection to each.
+#[derive(Debug, Clone)]
+pub struct Copies {
+    log: Log,
+    jobs: Bus,
+    /// What a fact weighs without its payload, and an entry.
+    frames: [u64; 2],
 }
 
-/// What a job makes kiln write, one after the other, into the copies: so many facts and entries of these sizes.
-pub async fn write_bare(bus: &Bus, job: u64, facts: (u64, Bytes), entries: (u64, Bytes)) -> Result<(), Error> {
-    let [(_, _, log), (_, _, jobs)] = COPIES;
-    for n in 0..facts.0 {
-        put(bus, format!("{log}.{job}.{n}"), &facts.1).await?;
+impl Copies {
+    /// Makes them.
+    pub async fn make(log: Bus, jobs: Bus) -> Result<Self, Error> {
+        for (stream, copy, subject) in COPIES {
+            let mut config = info(&log, stream, json!({})).await?.config;
+            config["name"] = json!(copy);
+            config["subjects"] = json!([format!("{subject}.>")]);
+            log.ask::<Value>(&format!("STREAM.CREATE.{copy}"), &config).await.map_err(Error::Bench)?;
+        }
+        let mut copies = Self { log: Log::new(log), jobs, frames: [0, 0] };
+        copies.write(JobId::new(0, [0; 10]), (1, 0), (1, 0)).await?;
+        for ((_, copy, _), frame) in COPIES.iter().zip(&mut copies.frames) {
+            *frame = info(&copies.jobs, copy, json!({})).await?.state.bytes;
+        }
+        Ok(copies)
     }
-    for _ in 0..entries.0 {
-        put(bus, format!("{jobs}.{job}"), &entries.1).await?;
-    }
-    Ok(())
-}
 
-async fn put(bus: &Bus, subject: String, payload: &Bytes) -> Result<(), Error> {
-    bus.put(subject, HeaderMap::new(), payload.clone()).await.map(|_| ()).map_err(Error::Bench)
+    /// What a job makes kiln write, in kiln's order: so many facts, each upon the one before it, and so many entries, each
+    /// in the place of the one before it, after the fact that it tells of and beside the next one. They weigh as much as
+    /// kiln's, with headers such as kiln's.
+    pub async fn write(&self, job: JobId, facts: (u64, u64), entries: (u64, u64)) -> Result<(), Error> {
+        let [fact, entry] = [(facts.1, self.frames[0]), (entries.1, self.frames[1])]
+            .map(|(bytes, frame)| Bytes::from(vec![b'x'; usize::try_from(bytes.saturating_sub(frame)).unwrap_or(0)]));
+        let (facts, entries) = (facts.0, entries.0);
+        let (written, mut known) = watch::channel(0);
+        let facts_first = async {
+            let mut version = 0;
+            for n in 0..facts {
+                version = self.append(job, n, version, &fact).await?;
+                written.send_replace(n + 1);
+            }
+            Ok(())
+        };
+        let entries_behind = async {
+            let mut revision = 0;
+            for n in 0..entries {
+                // The last entry tells of the last fact.
+                let _ = known.wait_for(|written| written * entries >= (n + 1) * facts).await;
+                revision = self.replace(job, revision, &entry).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(facts_first, entries_behind).map(|_| ()).map_err(Error::Bench)
+    }
+
+    async fn append(&self, job: JobId, n: u64, version: u64, payload: &Bytes) -> Result<u64, Cause> {
+        let [(_, _, subject), _] = COPIES;
+        let to = format!("{subject}.{job}.{n}");
+        let mut headers = self.log.headers(job, "bench", &to);
+        expect(&mut headers, version, &format!("{subject}.{job}.>"));
+        Ok(self.log.bus().put(to, headers, payload.clone()).await?.seq)
+    }
+
+    async fn replace(&self, job: JobId, revision: u64, payload: &Bytes) -> Result<u64, Cause> {
+        let [_, (_, _, subject)] = COPIES;
+        let put = self.jobs.put(format!("{subject}.{job}"), expecting(revision), payload.clone());
+        Ok(put.await?.seq)
+    }
 }
 
 async fn info(bus: &Bus, stream: &str, body: Value) -> Result<Info, Error> {

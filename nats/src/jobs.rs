@@ -72,8 +72,7 @@ impl Jobs {
 
     /// Replaces the entry, unless it has changed since. The new revision, or `None` if it has.
     pub(crate) async fn replace(&self, id: JobId, entry: &Entry, revision: u64) -> Result<Option<u64>, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
+        let headers = expecting(revision);
         let payload = serde_json::to_vec(entry).expect("an entry is plain data");
         match self.bus.put(subject(id), headers, payload.into()).await {
             Ok(ack) => Ok(Some(ack.seq)),
@@ -81,6 +80,13 @@ impl Jobs {
             Err(cause) => Err(Error::Project(id, cause)),
         }
     }
+}
+
+/// The server takes the entry only in the place of this one.
+pub(crate) fn expecting(revision: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
+    headers
 }
 
 fn subject(id: JobId) -> String {

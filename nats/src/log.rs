@@ -111,8 +111,7 @@ impl Log {
         let Some(kind) = event.kind() else { return Ok(Append::Conflict) };
         let to = subject::of(id, kind);
         let mut headers = self.headers(id, kind.name(), &to);
-        headers.insert("Nats-Expected-Last-Subject-Sequence", version.to_string().as_str());
-        headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", subject::of_job(id).as_str());
+        expect(&mut headers, version, &subject::of_job(id));
         let append = match self.bus.put(to, headers, payload(event)).await {
             Ok(ack) => Append::Stored(ack.seq),
             Err(cause) if is_open(&cause) => self.look_for(id, version, event, cause).await?,
@@ -214,7 +213,7 @@ impl Log {
     }
 
     /// `CloudEvents` in binary mode. A fact's subject is its identity, since the log takes each only once.
-    fn headers(&self, id: JobId, kind: &str, to: &str) -> HeaderMap {
+    pub(crate) fn headers(&self, id: JobId, kind: &str, to: &str) -> HeaderMap {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
         let now = Timestamp::from_unix_ms(i64::try_from(now).unwrap_or(i64::MAX));
         let mut headers = HeaderMap::new();
@@ -230,6 +229,12 @@ impl Log {
         }
         headers
     }
+}
+
+/// The server takes the message only if nothing came below the filter since this sequence.
+pub(crate) fn expect(headers: &mut HeaderMap, version: u64, filter: &str) {
+    headers.insert("Nats-Expected-Last-Subject-Sequence", version.to_string());
+    headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
 }
 
 /// Whether the answer leaves open if the fact is stored, by us or by somebody else.

@@ -32,9 +32,11 @@ const ROUNDS: u64 = 4;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Everything runs on loopback in a private world: nats-server with `sync_interval: always`, an S3 server that keeps all in
-memory, the four roles as `kiln serve` runs them, and a provider that calls back at once. A ratio says how near kiln comes to the bare loop: the
-same number of synced writes of the same sizes, by as many at once, and nothing else. Use a release build on a machine
-that does nothing else; compare runs by their ratios.")]
+memory, the four roles as `kiln serve` runs them, and a provider that calls back at once. A ratio says how near kiln
+comes to the bare loop: as many synced writes as kiln made in the same run, of the same sizes, with the same headers and
+conditions, in the same order (each fact upon the one before it, each entry behind its fact and beside the next one), for
+as many jobs at once, and nothing else. Use a release build on a machine that does nothing else; compare runs by their
+ratios.")]
 pub struct Args {
     /// Clients at once, each with one job after another; twice as many renders may be in flight, so that none waits for the
     /// place of one that has just ended
@@ -80,7 +82,8 @@ async fn measure(world: &World, args: &Args, provider: &Provider, server: u32) -
     let claims = if args.no_claims { "without claims" } else { "with claims" };
     let cores = std::thread::available_parallelism()?;
     say("bench", &format!("{} jobs, {} at once, {claims}, {cores} cores", args.jobs, args.clients))?;
-    live(args, &bus, &load, server).await?;
+    let bare = Bare::start(world.bus().await?, world.bus().await?).await?;
+    live(args, &bus, &load, bare, server).await?;
     drain(args, &bus, &load, provider).await?;
     idle(args, &load, provider).await?;
     say("nats-server", &format!("{} MiB resident at the end", usage::of(server)?.resident_mib))?;
@@ -92,10 +95,9 @@ fn say(what: &str, figure: &str) -> Result<(), Closed> {
 }
 
 /// Whole lives, and the same writes alone.
-async fn live(args: &Args, bus: &Bus, load: &Load, server: u32) -> anyhow::Result<()> {
+async fn live(args: &Args, bus: &Bus, load: &Load, mut bare: Bare, server: u32) -> anyhow::Result<()> {
     // What is done once, connections above all, is not timed.
     load.live(args.clients.into(), args.clients).await?;
-    let mut bare = Bare::start(bus).await?;
     let (mut life, mut own, mut theirs) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
         let jobs = args.jobs * (round + 1) / ROUNDS - args.jobs * round / ROUNDS;

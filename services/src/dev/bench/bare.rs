@@ -1,17 +1,18 @@
-//! The least that a job's writes cost: the same number, of the same sizes, with nothing around them.
+//! The least that a job's writes cost: as many as kiln made, with the same headers, of the same sizes and upon the same
+//! conditions, with nothing around them.
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use events::JobId;
 use nats::Bus;
-use nats::bench::{Written, copy_streams, write_bare, written};
+use nats::bench::{Copies, Written, written};
 
 use super::load::spread;
 use super::{as_f64, per_second};
 
 /// What was written so far, and how long it took.
-#[derive(Default)]
 pub(super) struct Bare {
+    copies: Copies,
     jobs: u64,
     facts: u64,
     entries: u64,
@@ -20,22 +21,23 @@ pub(super) struct Bare {
 }
 
 impl Bare {
-    pub(super) async fn start(bus: &Bus) -> Result<Self, nats::Error> {
-        copy_streams(bus).await?;
-        Ok(Self::default())
+    /// By two connections, as the log and the bucket are written by different roles.
+    pub(super) async fn start(log: Bus, jobs: Bus) -> Result<Self, nats::Error> {
+        let copies = Copies::make(log, jobs).await?;
+        Ok(Self { copies, jobs: 0, facts: 0, entries: 0, reports: 0, took: Duration::ZERO })
     }
 
     /// Writes what kiln has written since, for so many jobs.
     pub(super) async fn run(&mut self, bus: &Bus, jobs: u64, at_once: u32, since: &Written) -> anyhow::Result<()> {
         let now = written(bus).await?;
         let [facts, entries] = [now.log.written - since.log.written, now.jobs.written - since.jobs.written];
-        let [fact, entry] = [&now.log, &now.jobs].map(|stream| filling(stream.message_bytes));
-        let (bus, first) = (bus.clone(), self.jobs);
+        let [fact, entry] = [now.log.message_bytes, now.jobs.message_bytes];
+        let (copies, first) = (self.copies.clone(), self.jobs);
         self.took += spread(jobs, at_once, move |n| {
-            let (bus, fact, entry) = (bus.clone(), fact.clone(), entry.clone());
+            let copies = copies.clone();
             async move {
-                let facts = (share(facts, n, jobs), fact);
-                Ok(write_bare(&bus, first + n, facts, (share(entries, n, jobs), entry)).await?)
+                let (facts, entries) = (share(facts, n, jobs), share(entries, n, jobs));
+                Ok(copies.write(id(first + n), (facts, fact), (entries, entry)).await?)
             }
         })
         .await?;
@@ -62,6 +64,6 @@ fn share(all: u64, n: u64, parts: u64) -> u64 {
     all * (n + 1) / parts - all * n / parts
 }
 
-fn filling(bytes: u64) -> Bytes {
-    vec![b'x'; usize::try_from(bytes).unwrap_or_default()].into()
+fn id(n: u64) -> JobId {
+    JobId::new(n + 1, [0; 10])
 }
