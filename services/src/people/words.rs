@@ -102,6 +102,7 @@ pub(crate) fn doing(poll: &Poll) -> String {
         (_, Some(WaitingFor::Modal)) => "waits for the GPU provider to take it".into(),
         (_, Some(WaitingFor::Retry)) => format!("waits before attempt {attempt}"),
         (_, Some(WaitingFor::Container)) => with_attempt("waits for a container", attempt),
+        (Status::Pending, Some(WaitingFor::Reconcile)) => "refused, or taken before; being looked into".into(),
         (_, Some(WaitingFor::Reconcile)) => with_attempt("silent; being looked into", attempt),
         (_, Some(WaitingFor::Render) | None) => {
             let stage = poll.stage.as_deref().map_or_else(|| poll.status.to_string(), stage);

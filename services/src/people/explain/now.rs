@@ -47,6 +47,11 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
             let next = next_look(poll, at);
             format!("The attempt before is over. The worker pauses before it dispatches attempt {n}{next}.")
         }
+        Some(WaitingFor::Reconcile) if poll.status == Status::Pending => format!(
+            "The GPU provider refuses it now, but may have taken it before, without an answer. The worker waits whether a \
+             container begins, and then looks whether the video is in the store{}.",
+            next_look(poll, at)
+        ),
         Some(WaitingFor::Reconcile) => format!(
             "Nothing was heard of attempt {n} for a while. The worker finds out what became of it: it asks the GPU \
              provider, and looks whether the video is in the store{}.",
@@ -103,6 +108,9 @@ pub(super) fn comes(poll: &Poll, events: &[HistoryEvent], at: Timestamp) -> Stri
                 }
                 Some(WaitingFor::Container) => {
                     "A container claims it, and renders; if none does in time, the worker asks the provider."
+                }
+                Some(WaitingFor::Reconcile) if poll.status == Status::Pending => {
+                    "If a container begins, the job goes on with it; else it fails, as the provider said."
                 }
                 Some(WaitingFor::Reconcile) => {
                     "If the video is there, the job completes; if the render is lost, the next attempt follows."

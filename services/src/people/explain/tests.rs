@@ -123,6 +123,12 @@ fn whoever_waits_is_told_for_whom_and_until_when() {
     check(&waiting("modal"), &first, ["", "is asked to take it, and has not answered yet (10 s ago", "gets it"]);
     let refused = json!({"waitingFor": "modal", "until": time(70_000)});
     check(&refused, &first, ["", "next in 10 s; that costs no attempt", "The GPU provider gets it"]);
+    let doubtful = json!({"waitingFor": "reconcile", "until": time(70_000)});
+    check(
+        &doubtful,
+        &first,
+        ["", "may have taken it before, without an answer", "else it fails, as the provider said"],
+    );
     let processing = |more: &Value| {
         let mut changes = json!({"status": "processing", "progress": 42});
         changes.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
