@@ -28,7 +28,7 @@ struct Args {
 enum Which {
     /// Polls, lists and open streams, beside a handler that answers as many bytes and does nothing for them
     Poll {
-        /// Among how many jobs; a million is written in some ten seconds
+        /// Among how many jobs; a million is written in some ten seconds, and takes 1 GiB of memory where that is a folder
         #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=2_000_000))]
         jobs: u64,
     },
