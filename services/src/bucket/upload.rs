@@ -1,16 +1,21 @@
 //! Uploads of any length in constant memory, which never replace what is there.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
 
 use super::{Bucket, Cause, Error, status};
 
-/// Size of each part of a large upload but the last: the smallest that S3 takes, and all alike as R2 wants them. Two of
-/// them are in memory at a time, one on its way out and one coming in.
+/// Size of each part of a large upload but the last: the smallest that S3 takes, and all alike as R2 wants them.
 const PART_BYTES: usize = 5 * 1024 * 1024;
+/// Parts that are in memory at a time, on their way out or coming in.
+const AT_ONCE: usize = 2;
 /// What is longer gets the room of a whole part.
 const SHORT: usize = 256 * 1024;
 
@@ -35,7 +40,7 @@ impl Bucket {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let mut parts = Parts { stream, rest: Bytes::new() };
+        let mut parts = Parts { stream, rest: Bytes::new(), spare: Arc::default() };
         let first = parts.next().await.map_err(UploadError::Body)?;
         if first.len() < PART_BYTES {
             let put =
@@ -77,21 +82,35 @@ impl Unfinished {
         self.is_finished = true;
     }
 
-    /// Sends part after part; while one is on its way out, the next one comes in.
+    /// Sends part after part, two at a time, while the next one comes in as soon as one of them has arrived.
     async fn put_parts<S, E>(&self, first: Bytes, parts: &mut Parts<S>) -> Result<Vec<CompletedPart>, UploadError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
+        let (is_lost, spare) = (AtomicBool::new(false), Arc::clone(&parts.spare));
+        let coming = stream::once(async { Ok(first) }).chain(parts.while_not(&is_lost)).enumerate();
+        let sending = coming.map(async |(index, part)| match part {
+            Ok(part) => {
+                let sent = self.put_part(i32::try_from(index + 1).unwrap_or(i32::MAX), part.clone()).await;
+                spare.put_back(part);
+                Ok(sent?)
+            }
+            Err(error) => Err(UploadError::Body(error)),
+        });
         let mut done = Vec::new();
-        let mut part = first;
-        while !part.is_empty() {
-            let number = i32::try_from(done.len() + 1).unwrap_or(i32::MAX);
-            // Both to their end: a part that is still on its way would outlive the upload that is given up.
-            let (sent, next) = tokio::join!(self.put_part(number, part), parts.next());
-            part = next.map_err(UploadError::Body)?;
-            done.push(sent?);
+        let mut lost = None;
+        let mut sending = pin!(sending.buffered(AT_ONCE));
+        // All to their end: a part that is still on its way would outlive the upload that is given up.
+        while let Some(sent) = sending.next().await {
+            match sent {
+                Ok(part) => done.push(part),
+                Err(error) => {
+                    is_lost.store(true, Ordering::Relaxed);
+                    lost.get_or_insert(error);
+                }
+            }
         }
-        Ok(done)
+        lost.map_or(Ok(done), Err)
     }
 
     async fn put_part(&self, number: i32, body: Bytes) -> Result<CompletedPart, Error> {
@@ -156,14 +175,49 @@ where
 struct Parts<S> {
     stream: S,
     rest: Bytes,
+    spare: Arc<Spare>,
+}
+
+/// The room of parts that have arrived, for those that come: taken anew each time it would leave holes of that size.
+#[derive(Default)]
+struct Spare(Mutex<Vec<BytesMut>>);
+
+impl Spare {
+    fn take(&self) -> BytesMut {
+        self.rooms().pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, part: Bytes) {
+        // Whoever still has it keeps it.
+        if let Ok(mut room) = part.try_into_mut() {
+            room.clear();
+            self.rooms().push(room);
+        }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
 }
 
 impl<S, E> Parts<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
+    /// Those that are left, until the upload is lost.
+    fn while_not(&mut self, is_lost: &AtomicBool) -> impl Stream<Item = Result<Bytes, E>> {
+        stream::unfold(self, async |parts| {
+            if is_lost.load(Ordering::Relaxed) {
+                return None;
+            }
+            let next = parts.next().await;
+            let is_end = next.as_ref().is_ok_and(Bytes::is_empty);
+            (!is_end).then_some((next, parts))
+        })
+    }
+
     async fn next(&mut self) -> Result<Bytes, E> {
-        let mut part = Vec::new();
+        let mut part = self.spare.take();
         while part.len() < PART_BYTES {
             if self.rest.is_empty() {
                 match self.stream.next().await {
@@ -174,10 +228,10 @@ where
             let piece = self.rest.split_to(self.rest.len().min(PART_BYTES - part.len()));
             if part.len() + piece.len() > SHORT {
                 // Growing by doubling would hold twice as much.
-                part.reserve_exact(PART_BYTES - part.len());
+                part.reserve(PART_BYTES - part.len());
             }
             part.extend_from_slice(&piece);
         }
-        Ok(part.into())
+        Ok(part.freeze())
     }
 }

@@ -84,10 +84,25 @@ fn left_over(store: &Store) -> usize {
 async fn parts_may_come_in_any_order_and_more_than_once() {
     const LONGER: usize = SMALLEST + 1;
     const LAST: usize = 3;
-    let rows: [(Sent, &[usize], &[Run]); 6] = [
+    let rows: [(Sent, &[usize], &[Run]); 9] = [
         (("in order", &[(1, 1, LONGER), (2, 2, LAST)]), &[0, 1], &[(1, LONGER), (2, LAST)]),
         (("the last first", &[(2, 2, LAST), (1, 1, LONGER)]), &[1, 0], &[(1, LONGER), (2, LAST)]),
         (("one again", &[(1, 9, SMALLEST), (1, 1, LONGER), (2, 2, LAST)]), &[1, 2], &[(1, LONGER), (2, LAST)]),
+        (
+            ("the second first", &[(2, 2, LONGER), (1, 1, LONGER), (3, 2, LAST)]),
+            &[1, 0, 2],
+            &[(1, LONGER), (2, LONGER + LAST)],
+        ),
+        (
+            ("a longer one", &[(1, 1, SMALLEST), (2, 2, LONGER), (3, 3, LAST)]),
+            &[0, 1, 2],
+            &[(1, SMALLEST), (2, LONGER), (3, LAST)],
+        ),
+        (
+            ("a shorter one", &[(1, 1, LONGER), (2, 2, SMALLEST), (3, 3, LAST)]),
+            &[0, 1, 2],
+            &[(1, LONGER), (2, SMALLEST), (3, LAST)],
+        ),
         (("one left out", &[(1, 1, LONGER), (2, 9, LAST), (4, 2, LAST)]), &[0, 2], &[(1, LONGER), (2, LAST)]),
         (("the last left out", &[(1, 1, LONGER), (2, 9, LAST)]), &[0], &[(1, LONGER)]),
         (("a single one", &[(7, 1, LAST)]), &[0], &[(1, LAST)]),

@@ -1,7 +1,8 @@
-//! Uploads in parts. Parts lie one behind the other in one file, as they come; if that is their order, the file is the
-//! object, and nothing has to be put together at the end. What was begun is forgotten when the server ends.
+//! Uploads in parts. All parts of an upload lie in one file, each where it belongs if all are as long as the first one that
+//! came, and only the last is shorter. If they are, the file is the object, and nothing has to be put together at the end.
+//! What was begun is forgotten when the server ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -25,6 +26,8 @@ use tokio::task::spawn_blocking;
 
 /// S3's bound for every part but the last.
 const SMALLEST: u64 = 5 << 20;
+/// The highest number of a part.
+const LAST: i32 = 10_000;
 /// Chunks that wait for the disk.
 const WAITING: usize = 4;
 
@@ -40,8 +43,12 @@ pub(super) struct Upload {
     bucket: String,
     key: String,
     begun: SystemTime,
-    /// How much of the file is taken.
-    end: u64,
+    /// The length of the part that came first.
+    unit: Option<u64>,
+    /// Numbers whose places somebody has written to, or does.
+    taken: BTreeSet<i32>,
+    /// How many bytes are kept apart, since their places were taken, or too small.
+    apart: u64,
     parts: BTreeMap<i32, Part>,
 }
 
@@ -67,7 +74,8 @@ impl Uploads {
     }
 
     pub(super) fn begin(&self, id: &str, bucket: String, key: String) {
-        let upload = Upload { bucket, key, begun: SystemTime::now(), end: 0, parts: BTreeMap::new() };
+        let (taken, parts) = (BTreeSet::new(), BTreeMap::new());
+        let upload = Upload { bucket, key, begun: SystemTime::now(), unit: None, taken, apart: 0, parts };
         self.begun().insert(id.to_owned(), upload);
     }
 
@@ -95,10 +103,10 @@ impl Uploads {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: Into<s3s::StdError>,
     {
-        if !(1..=10_000).contains(&number) {
+        if !(1..=LAST).contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is from 1 to 10000"));
         }
-        let offset = self.reserve(id, length)?;
+        let offset = self.change(id, |upload| upload.reserve(number, length))?;
         let file = File::options().write(true).create(true).truncate(false).open(self.file(id)).map_err(failed)?;
         match write(file, offset, length, bytes).await {
             Ok(md5) => {
@@ -107,7 +115,7 @@ impl Uploads {
                 Ok(ETag::Strong(hex(&md5)))
             }
             Err(error) => {
-                self.change(id, |upload| upload.give_back(offset, length))?;
+                self.change(id, |upload| upload.give_back(number, offset))?;
                 Err(error)
             }
         }
@@ -164,13 +172,6 @@ impl Uploads {
         if is_within { Ok(self.root.join(path)) } else { Err(s3_error!(InvalidArgument, "the key is no path")) }
     }
 
-    fn reserve(&self, id: &str, length: u64) -> S3Result<u64> {
-        self.change(id, |upload| {
-            upload.end += length;
-            upload.end - length
-        })
-    }
-
     fn change<T>(&self, id: &str, change: impl FnOnce(&mut Upload) -> T) -> S3Result<T> {
         self.begun().get_mut(id).map(change).ok_or_else(|| s3_error!(NoSuchUpload))
     }
@@ -186,17 +187,28 @@ impl Uploads {
 }
 
 impl Upload {
-    /// A part that broke off leaves a gap, if others came behind it meanwhile.
-    fn give_back(&mut self, offset: u64, length: u64) {
-        if self.end == offset + length {
-            self.end = offset;
+    /// Where to write a part. Nobody else writes there: who has lost his connection may be at it still.
+    fn reserve(&mut self, number: i32, length: u64) -> u64 {
+        let unit = *self.unit.get_or_insert(length);
+        if length <= unit && self.taken.insert(number) {
+            return place(number, unit);
+        }
+        self.apart += length;
+        place(LAST + 1, unit) + self.apart - length
+    }
+
+    /// The place of a part that broke off, of which nobody writes any more.
+    fn give_back(&mut self, number: i32, offset: u64) {
+        if self.unit.is_some_and(|unit| offset == place(number, unit)) {
+            self.taken.remove(&number);
         }
     }
 
     /// Whether the file holds these parts in this order and nothing else, nor will: no part is on its way.
     fn is_in_order(&self, parts: &[Part]) -> bool {
-        let end = parts.iter().try_fold(0, |end, part| (part.offset == end).then_some(end + part.length));
-        end == Some(self.end)
+        let is_all = self.apart == 0 && self.taken.len() == parts.len();
+        let mut end = 0;
+        is_all && parts.iter().all(|part| std::mem::replace(&mut end, part.offset + part.length) == part.offset)
     }
 
     fn named(&self, named: &[CompletedPart]) -> S3Result<Vec<Part>> {
@@ -212,6 +224,11 @@ impl Upload {
         let is_small = parts.iter().rev().skip(1).any(|part| part.length < SMALLEST);
         if is_small { Err(s3_error!(EntityTooSmall)) } else { Ok(parts) }
     }
+}
+
+/// Where a part belongs.
+fn place(number: i32, unit: u64) -> u64 {
+    u64::from(number.unsigned_abs() - 1) * unit
 }
 
 /// Writes bytes to their place, and hashes them, beside those who read them from the network.
