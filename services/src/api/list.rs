@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use events::wire::client::{Counts, JobList, Poll};
 use events::{Job, JobId, Status};
 use futures_util::{StreamExt, TryStreamExt};
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
+use super::poll::CACHE;
+use super::view::digest;
 use super::{Api, asked, query, unavailable};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
@@ -53,12 +54,12 @@ pub(super) async fn list(
 /// The page under a name of its own, or that the client has this very page.
 fn show(page: &JobList, headers: &HeaderMap) -> Result<Response, Problem> {
     let body = serde_json::to_vec(page).map_err(|_| Problem::internal())?;
-    let tag = events::hex(&Sha256::digest(&body)[..8]);
-    let named = [(header::ETAG, format!("\"{tag}\"")), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
+    let tag = digest(&body);
+    let named = ([(header::ETAG, format!("\"{tag}\""))], [(header::CACHE_CONTROL, CACHE)]);
     if asked::has(headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, named).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, named.0, named.1).into_response());
     }
-    Ok((named, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok((named.0, named.1, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl Api {

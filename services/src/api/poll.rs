@@ -17,7 +17,7 @@ use crate::http::problem::Problem;
 /// When a client should ask again about a job that has not ended.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 /// An answer may be kept, if it is asked for each time whether it still holds.
-const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
+pub(super) const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY: HeaderValue = HeaderValue::from_static("accept, prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 

@@ -61,7 +61,7 @@ pub(super) async fn submit(
             let mut body = body.into_data_stream();
             let received = received::multipart(&order, &mut body, boundary).await;
             if received.is_err() {
-                received::drain(&mut body).await;
+                gate::take_rest(body).await;
             }
             received?
         }

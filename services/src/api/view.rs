@@ -158,8 +158,8 @@ impl Api {
         };
         let body = Bytes::from(body.map_err(|_| Problem::internal())?);
         let version = Version::of(job);
-        let hash = events::hex(&Sha256::digest(&body)[..8]);
-        let etag = HeaderValue::try_from(format!("\"{version}-{hash}\"")).map_err(|_| Problem::internal())?;
+        let etag =
+            HeaderValue::try_from(format!("\"{version}-{}\"", digest(&body))).map_err(|_| Problem::internal())?;
         let requested = job.requested.as_ref().map_or(0, |request| request.seq);
         let Poll { status, queue_position: position, .. } = told;
         Ok(View { version, status, etag, body, requested, position, day, source, read: Instant::now() })
@@ -210,6 +210,11 @@ fn remember(mut job: Job, least: Version) -> Job {
         least.report().iter().for_each(|report| job.absorb(report));
     }
     job
+}
+
+/// What tells one answer from another.
+pub(super) fn digest(body: &[u8]) -> String {
+    events::hex(&Sha256::digest(body)[..8])
 }
 
 fn as_original(told: &Poll) -> Value {

@@ -22,12 +22,7 @@ impl Bucket {
             return Ok(Some(object));
         }
         match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(head) => Ok(Some(Object {
-                size_bytes: head.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
-                modified: Timestamp::from_unix_ms(
-                    head.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0),
-                ),
-            })),
+            Ok(head) => Ok(Some(object(None, head.content_length(), head.last_modified()))),
             Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(None),
             Err(error) => Err(Error::Head(key.to_owned(), Cause::of(&error))),
         }
@@ -50,14 +45,17 @@ impl Bucket {
             Err(error) => return Err(Error::Get(key.to_owned(), Cause::of(&error))),
         };
         let total = got.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let whole = got.content_length().and_then(|length| u64::try_from(length).ok());
-        let object = Object {
-            size_bytes: total.or(whole).unwrap_or(0),
-            modified: Timestamp::from_unix_ms(got.last_modified().and_then(|time| time.to_millis().ok()).unwrap_or(0)),
-        };
+        let object = object(total, got.content_length(), got.last_modified());
         let bytes = got.body.collect().await.map_err(|error| Error::Get(key.to_owned(), Cause(error.to_string())))?;
         Ok(Some((object, bytes.into_bytes())).filter(|(object, _)| object.size_bytes > 0))
     }
+}
+
+/// The object that the SDK tells of; of a range, the total is its length.
+fn object(total: Option<u64>, length: Option<i64>, modified: Option<&DateTime>) -> Object {
+    let whole = length.and_then(|length| u64::try_from(length).ok());
+    let unix_ms = modified.and_then(|time| time.to_millis().ok()).unwrap_or(0);
+    Object { size_bytes: total.or(whole).unwrap_or(0), modified: Timestamp::from_unix_ms(unix_ms) }
 }
 
 /// The object that an answer's headers are about, if they tell all of it.

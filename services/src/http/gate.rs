@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -87,11 +87,7 @@ pub fn limited(router: Router, places: usize) -> Router {
 async fn crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     match enter(&places, 1).await {
         Ok(place) => next.run(request).await.map(|body| Body::new(Held::new(body, place))),
-        Err(problem) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body);
-            problem.into_response()
-        }
+        Err(problem) => refuse(request, problem),
     }
 }
 
@@ -121,11 +117,7 @@ async fn passed(gate: &Gate, operation: &Operation, mut request: Request, next: 
     };
     let place = match entered {
         Ok(place) => place,
-        Err(problem) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body);
-            return problem.into_response();
-        }
+        Err(problem) => return refuse(request, problem),
     };
     let limit = |body| if class == Class::Upload { body } else { Body::new(Limited::new(body, MAX_BODY)) };
     let response = next.run(request.map(limit)).await;
@@ -152,13 +144,24 @@ fn fits(class: Class, headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The answer goes out at once, and what the client still sends is taken for a while: most clients would see nothing but
-/// a broken connection else. Who waits for a `100 Continue` sends nothing.
+fn refuse(request: Request, problem: Problem) -> Response {
+    let (head, body) = request.into_parts();
+    drain(&head.headers, body);
+    problem.into_response()
+}
+
+/// The answer goes out at once, and what the client still sends is taken beside it. Who waits for a `100 Continue` sends
+/// nothing.
 pub(crate) fn drain(headers: &HeaderMap, body: Body) {
     if !headers.contains_key(header::EXPECT) {
-        let mut rest = body.into_data_stream();
-        tokio::spawn(tokio::time::timeout(DRAIN, async move { while let Some(Ok(_)) = rest.next().await {} }));
+        tokio::spawn(take_rest(body.into_data_stream()));
     }
+}
+
+/// Takes what a refused client still sends, for a while: most clients read the answer only when they have sent all, and
+/// would see nothing but a broken connection. Who sends for longer is cut.
+pub(crate) async fn take_rest(mut body: BodyDataStream) {
+    let _ = tokio::time::timeout(DRAIN, async { while let Some(Ok(_)) = body.next().await {} }).await;
 }
 
 /// An answer that the document does not name is a defect: every test of a route looks for it.

@@ -28,6 +28,11 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     if since < Duration::from_secs(1) { "just now".into() } else { format!("{} ago", whole(since)) }
 }
 
+/// Whether the provider is being asked to take it, and nobody waits yet to ask again.
+pub(super) fn is_asked(poll: &Poll) -> bool {
+    poll.waiting_for == Some(WaitingFor::Modal) && poll.until.is_none()
+}
+
 /// When the worker looks again, where it waits until a moment that is yet to come: `in 12 s`.
 pub(super) fn next_look(poll: &Poll, now: Timestamp) -> Option<String> {
     let until = poll.until.filter(|until| *until > now)?;
@@ -98,7 +103,7 @@ pub(crate) fn doing(poll: &Poll) -> String {
             Some(n) => format!("{} in the queue", ordinal(n)),
             None => "waits for a place".into(),
         },
-        (_, Some(WaitingFor::Modal)) if poll.until.is_none() => "the GPU provider is asked to take it".into(),
+        (_, Some(WaitingFor::Modal)) if is_asked(poll) => "the GPU provider is asked to take it".into(),
         (_, Some(WaitingFor::Modal)) => "waits for the GPU provider to take it".into(),
         (_, Some(WaitingFor::Retry)) => format!("waits before attempt {attempt}"),
         (_, Some(WaitingFor::Container)) => with_attempt("waits for a container", attempt),

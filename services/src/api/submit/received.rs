@@ -1,7 +1,5 @@
 //! Audio that comes with the request.
 
-use std::time::Duration;
-
 use axum::body::BodyDataStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +20,6 @@ use crate::http::problem::Problem;
 
 /// Largest part `request`.
 const MAX_REQUEST: usize = 128 * 1024;
-/// How long a refused client may go on sending.
-const DRAIN: Duration = Duration::from_secs(10);
 /// Characters of base64 that are decoded at a time; four of them are three bytes.
 const PIECE: usize = 256 * 1024;
 
@@ -85,14 +81,6 @@ fn last_part<'a>(parts: Multipart<'a>, part: Field<'a>) -> impl Stream<Item = Re
             Some(part) => Err(unexpected(&part)),
         }
     })
-}
-
-/// Takes what a refused client still sends, for a while: most clients read the answer only when they have sent all, and
-/// would see nothing but a broken connection.
-pub(super) async fn drain(body: &mut BodyDataStream) {
-    let rest = async { while let Some(Ok(_)) = body.next().await {} };
-    // Who sends for longer than that is cut.
-    let _ = tokio::time::timeout(DRAIN, rest).await;
 }
 
 async fn read_request(mut part: Field<'_>) -> Result<RenderRequest, Problem> {

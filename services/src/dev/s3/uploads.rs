@@ -101,7 +101,6 @@ impl Uploads {
     pub(super) async fn put_sized<S, E>(&self, id: &str, number: i32, length: u64, bytes: S) -> S3Result<ETag>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
-        E: Into<s3s::StdError>,
     {
         if !(1..=LAST).contains(&number) {
             return Err(s3_error!(InvalidArgument, "a part's number is from 1 to 10000"));
@@ -235,7 +234,6 @@ fn place(number: i32, unit: u64) -> u64 {
 async fn write<S, E>(file: File, offset: u64, length: u64, mut bytes: S) -> S3Result<[u8; 16]>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Into<s3s::StdError>,
 {
     let (chunks, mut coming) = mpsc::channel::<Bytes>(WAITING);
     let writing = spawn_blocking(move || -> io::Result<_> {

@@ -27,7 +27,7 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
     let (n, news) = (poll.attempt, words::ago(poll.updated_at, at));
     match poll.waiting_for {
         Some(WaitingFor::Slot) => queue(poll.queue_position),
-        Some(WaitingFor::Modal) if poll.until.is_none() => format!(
+        Some(WaitingFor::Modal) if words::is_asked(poll) => format!(
             "The GPU provider is asked to take it, and has not answered yet ({news} it was asked). After a minute without \
              an answer the worker asks again; that costs no attempt."
         ),
@@ -57,19 +57,19 @@ fn waits(poll: &Poll, at: Timestamp) -> String {
              provider, and looks whether the video is in the store{}.",
             next_look(poll, at)
         ),
-        None => {
-            let stage = poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage);
-            format!("The worker has it: {stage}.")
-        }
+        None => format!("The worker has it: {}.", stage(poll)),
         Some(WaitingFor::Render) => {
-            let stage = poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage);
             let heard = match words::next_look(poll, at) {
                 Some(next) => format!(". If nothing is heard of it the worker asks the GPU provider, next {next}."),
                 None => format!("; it was last heard of {news}."),
             };
-            format!("A container is at attempt {n}: {stage}, {} %{heard}", poll.progress)
+            format!("A container is at attempt {n}: {}, {} %{heard}", stage(poll), poll.progress)
         }
     }
+}
+
+fn stage(poll: &Poll) -> String {
+    poll.stage.as_deref().map_or_else(|| "at work".into(), words::stage)
 }
 
 /// When the worker looks again, if that is not now.
