@@ -1,5 +1,7 @@
 //! What can go wrong between us and the server.
 
+use std::sync::Arc;
+
 use events::JobId;
 
 /// An operation that did not work. The source says why.
@@ -96,7 +98,7 @@ pub enum Error {
 }
 
 /// Why an operation did not work.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Cause {
     /// There is no connection now; nothing was sent.
     #[error("not connected")]
@@ -128,10 +130,10 @@ pub enum Cause {
     },
     /// The answer is not what the protocol says.
     #[error("the answer cannot be read")]
-    Answer(#[source] serde_json::Error),
+    Answer(#[source] Arc<serde_json::Error>),
     /// The client library gave up.
     #[error("the client failed")]
-    Client(#[source] async_nats::Error),
+    Client(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -175,6 +177,10 @@ impl Cause {
     }
 
     pub(crate) fn client(error: impl Into<async_nats::Error>) -> Self {
-        Self::Client(error.into())
+        Self::Client(error.into().into())
+    }
+
+    pub(crate) fn answer(error: serde_json::Error) -> Self {
+        Self::Answer(error.into())
     }
 }

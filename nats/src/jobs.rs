@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use async_nats::HeaderMap;
 use events::{Entry, JobId};
 
-use crate::stored::{Stored, last, last_of_each, last_of_leader};
+use crate::stored::{Stored, last_of_each, last_of_leader};
+use crate::together::Together;
 use crate::topology::KV_JOBS;
 use crate::{Bus, Cause, Error};
 
@@ -18,6 +19,7 @@ pub(crate) const PREFIX: &str = "$KV.JOBS.";
 #[derive(Debug, Clone)]
 pub struct Jobs {
     bus: Bus,
+    together: Together,
 }
 
 /// What the bucket has under a job's key.
@@ -33,9 +35,10 @@ impl Jobs {
     /// Entries that can be had at once; the server itself answers up to 1024.
     pub const MANY: usize = 100;
 
-    /// The bucket behind a connection.
+    /// The bucket behind a connection. To be called within a runtime.
     pub fn new(bus: Bus) -> Self {
-        Self { bus }
+        let together = Together::new(bus.clone());
+        Self { bus, together }
     }
 
     /// The job's entry with its revision, as some replica knows it; `None` if there is none that can be read. Then the
@@ -62,7 +65,7 @@ impl Jobs {
 
     /// What is kept, as some replica knows it.
     pub(crate) async fn of_replica(&self, id: JobId) -> Result<Kept, Error> {
-        last(&self.bus, KV_JOBS, &subject(id)).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
+        self.together.ask(id).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
     }
 
     /// What is kept, as the leader knows it.
@@ -89,7 +92,7 @@ pub(crate) fn expecting(revision: u64) -> HeaderMap {
     headers
 }
 
-fn subject(id: JobId) -> String {
+pub(crate) fn subject(id: JobId) -> String {
     format!("{PREFIX}{id}")
 }
 

@@ -27,6 +27,7 @@ mod room;
 pub mod server;
 mod stored;
 mod timeline;
+mod together;
 pub mod tool;
 pub mod topology;
 mod unreadable;

@@ -101,10 +101,11 @@ impl Projection {
                 news.absorb(&recorded);
             }
         }
-        match id {
-            Some(id) => self.join(id, &news).await.map(|_| ()),
-            None => Ok(()),
-        }
+        let Some(id) = id else { return Ok(()) };
+        // The request is the first thing that anybody writes of a job, and nobody was given it before.
+        let is_new = news.requested.is_some() && deliveries.iter().all(|delivery| delivery.deliveries == 1);
+        let joined = if is_new { self.create(id, &news).await } else { self.join(id, &news).await };
+        joined.map(|_| ())
     }
 
     /// Whether the entry had to be written.

@@ -150,7 +150,7 @@ impl Watch {
             filter_subject: format!("{PREFIX}>"),
             ..push::OrderedConfig::default()
         };
-        let failed = |error: async_nats::Error| Error::Watch(Cause::Client(error));
+        let failed = |error: async_nats::Error| Error::Watch(Cause::client(error));
         let context = jetstream::new(bus.client().clone());
         let consumer =
             context.create_consumer_on_stream(config, KV_JOBS).await.map_err(|error| failed(error.into()))?;

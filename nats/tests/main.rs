@@ -11,6 +11,7 @@ use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
 
 mod cluster;
 mod consumer;
+mod entries;
 mod fence;
 mod letters;
 mod log;

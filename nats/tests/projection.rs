@@ -96,6 +96,22 @@ async fn a_batch_is_one_write_per_job() {
 }
 
 #[tokio::test]
+async fn the_entry_of_a_new_job_is_not_looked_for() {
+    let world = World::provisioned().await;
+    let log = world.log("api").await;
+    let mut requests = world.requests_for("KV_JOBS").await;
+    let _running = projectors(&world, 1).await;
+    for n in 1..=10 {
+        live(&log, job_id(n), &life(job_id(n))).await;
+    }
+    wait_until_idle(&world).await;
+    assert_eq!(requests.count().await, 0);
+    for n in 1..=10 {
+        entry(&world.bus("operator").await, job_id(n), |entry| entry.status == Status::Complete).await;
+    }
+}
+
+#[tokio::test]
 async fn an_entry_that_was_thrown_away_or_spoilt_comes_back_whole() {
     let world = World::provisioned().await;
     let (log, bus) = (world.log("api").await, world.bus("operator").await);
