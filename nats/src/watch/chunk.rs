@@ -1,69 +1,82 @@
-//! Rows that are neighbours by age.
+//! Jobs that are neighbours by age.
 
 use events::{JobId, Status};
 
-use super::Row;
+/// Sequences of the log whose requests stand in one chunk, as a power of two: about a thousand jobs.
+const BITS: u32 = 12;
 
-/// Rows by the sequence of their request, and how many there are of each status.
-#[derive(Debug, Default)]
+/// Jobs by the sequence of their request, and how many there are of each status.
+#[derive(Debug)]
 pub(super) struct Chunk {
-    rows: Vec<(JobId, Row)>,
+    /// The first sequence that belongs here.
+    first: u64,
+    places: Vec<Place>,
     counts: [u32; Status::ALL.len()],
 }
 
+/// Twenty bytes, since there may be millions.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    id: JobId,
+    /// The sequence of the request, from the chunk's first on.
+    offset: u16,
+    status: Status,
+}
+
 impl Chunk {
-    /// Returns the row that it replaces.
-    pub(super) fn insert(&mut self, id: JobId, row: Row) -> Option<Row> {
-        let replaced = match self.place(id, row.requested) {
-            Ok(place) => Some(std::mem::replace(&mut self.rows[place].1, row)),
-            Err(place) => {
-                self.rows.insert(place, (id, row));
-                None
+    /// The number of the chunk to which a request at this sequence belongs; they grow with the sequences.
+    pub(super) fn number(requested: u64) -> u64 {
+        requested >> BITS
+    }
+
+    /// The one with this number, without jobs.
+    pub(super) fn new(number: u64) -> Self {
+        Self { first: number << BITS, places: Vec::new(), counts: [0; Status::ALL.len()] }
+    }
+
+    /// Adds a job, or gives it another status.
+    pub(super) fn set(&mut self, id: JobId, requested: u64, status: Status) {
+        match self.find(id, requested) {
+            Ok(at) => {
+                let replaced = std::mem::replace(&mut self.places[at].status, status);
+                self.counts[replaced as usize] -= 1;
             }
-        };
-        self.counts[row.status as usize] += 1;
-        if let Some(replaced) = replaced {
-            self.counts[replaced.status as usize] -= 1;
+            Err(at) => self.places.insert(at, Place { id, offset: self.offset(requested), status }),
         }
-        replaced
+        self.counts[status as usize] += 1;
     }
 
-    pub(super) fn remove(&mut self, id: JobId, requested: u64) -> Option<Row> {
-        let (_, row) = self.rows.remove(self.place(id, requested).ok()?);
-        self.counts[row.status as usize] -= 1;
-        Some(row)
-    }
-
-    pub(super) fn get(&self, id: JobId, requested: u64) -> Option<Row> {
-        self.place(id, requested).ok().map(|place| self.rows[place].1)
+    pub(super) fn remove(&mut self, id: JobId, requested: u64) {
+        if let Ok(at) = self.find(id, requested) {
+            self.counts[self.places.remove(at).status as usize] -= 1;
+        }
     }
 
     pub(super) fn count(&self, status: Status) -> usize {
         self.counts[status as usize] as usize
     }
 
+    /// How many jobs of this status were requested before this sequence.
     pub(super) fn before(&self, status: Status, requested: u64) -> usize {
-        let end = self.rows.partition_point(|(_, row)| row.requested < requested);
-        self.rows[..end].iter().filter(|(_, row)| row.status == status).count()
+        let end = self.places.partition_point(|place| self.requested(place) < requested);
+        self.places[..end].iter().filter(|place| place.status == status).count()
     }
 
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &(JobId, Row)> {
-        self.rows.iter().rev()
+    /// The sequence of its request, the job and its status, of each, the oldest first.
+    pub(super) fn jobs(&self) -> impl DoubleEndedIterator<Item = (u64, JobId, Status)> {
+        self.places.iter().map(|place| (self.requested(place), place.id, place.status))
     }
 
-    pub(super) fn oldest_first(&self) -> impl Iterator<Item = &(JobId, Row)> {
-        self.rows.iter()
+    fn find(&self, id: JobId, requested: u64) -> Result<usize, usize> {
+        let offset = self.offset(requested);
+        self.places.binary_search_by_key(&(offset, id), |place| (place.offset, place.id))
     }
 
-    pub(super) fn oldest(&self) -> (JobId, Row) {
-        self.rows[0]
+    fn requested(&self, place: &Place) -> u64 {
+        self.first + u64::from(place.offset)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    fn place(&self, id: JobId, requested: u64) -> Result<usize, usize> {
-        self.rows.binary_search_by_key(&(requested, id), |(id, row)| (row.requested, *id))
+    fn offset(&self, requested: u64) -> u16 {
+        u16::try_from(requested - self.first).expect("fewer than 2^16 sequences belong to a chunk")
     }
 }

@@ -1,7 +1,8 @@
 //! Jobs by name, by status and by age.
 //!
-//! A row is 48 bytes, and stands with its neighbours by age in a chunk that knows how many of its rows have which status.
-//! So a place in the queue is counted over chunks, and a rare status is found without looking at every row.
+//! A row is found by its job's name at once: every poll needs it. Jobs that are neighbours by age stand in a chunk that
+//! knows how many of them have which status. So a place in the queue is counted over chunks, and a rare status is found
+//! without looking at every job.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,8 +14,6 @@ use super::glance::Glance;
 
 /// Listeners that have gone are looked for when there are twice as many as at the last look, and at least so many.
 const LEAST_PRUNED: usize = 1024;
-/// Sequences of the log whose requests stand in one chunk, as a power of two: about a thousand jobs.
-const CHUNK_BITS: u32 = 12;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +34,7 @@ pub struct Row {
 
 #[derive(Debug)]
 pub(super) struct Index {
-    /// The sequence of each job's request.
-    requests: HashMap<JobId, u64>,
+    rows: HashMap<JobId, Row>,
     chunks: BTreeMap<u64, Chunk>,
     counts: [usize; Status::ALL.len()],
     waits: [usize; WaitingFor::ALL.len()],
@@ -49,7 +47,7 @@ pub(super) struct Index {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            requests: HashMap::new(),
+            rows: HashMap::new(),
             chunks: BTreeMap::new(),
             counts: [0; Status::ALL.len()],
             waits: [0; WaitingFor::ALL.len()],
@@ -72,8 +70,8 @@ impl Index {
             (None, known) => known.map(|known| Row { revision, ..known }),
         };
         if let Some(row) = row {
-            if let Some(known) = known.filter(|known| known.requested != row.requested) {
-                self.remove(id, known.requested);
+            if known.is_some_and(|known| known.requested != row.requested) {
+                self.remove(id);
             }
             self.insert(id, row);
         }
@@ -83,12 +81,8 @@ impl Index {
     /// Forgets what has aged out of the log, which now begins at `first`.
     pub(super) fn expire(&mut self, first: u64) {
         self.first = first;
-        while let Some(entry) = self.chunks.first_entry() {
-            let (id, row) = entry.get().oldest();
-            if row.requested >= first {
-                break;
-            }
-            self.remove(id, row.requested);
+        while let Some((_, id)) = self.oldest_of_all().filter(|(requested, _)| *requested < first) {
+            self.remove(id);
             self.tell(id, 0);
         }
     }
@@ -106,8 +100,7 @@ impl Index {
     }
 
     pub(super) fn row(&self, id: JobId) -> Option<Row> {
-        let requested = *self.requests.get(&id)?;
-        self.chunks.get(&chunk_of(requested))?.get(id, requested)
+        self.rows.get(&id).copied()
     }
 
     pub(super) fn subscribe(&mut self, id: JobId) -> watch::Receiver<u64> {
@@ -134,33 +127,40 @@ impl Index {
     /// The job of this status that was requested first.
     pub(super) fn oldest(&self, status: Status) -> Option<Row> {
         let chunk = self.chunks.values().find(|chunk| chunk.count(status) > 0)?;
-        chunk.oldest_first().map(|(_, row)| *row).find(|row| row.status == status)
+        let (_, id, _) = chunk.jobs().find(|(.., its)| *its == status)?;
+        self.row(id)
     }
 
     /// How many jobs of this status were requested before this sequence.
     pub(super) fn before(&self, status: Status, requested: u64) -> usize {
-        let chunk = chunk_of(requested);
+        let chunk = Chunk::number(requested);
         let whole: usize = self.chunks.range(..chunk).map(|(_, chunk)| chunk.count(status)).sum();
         whole + self.chunks.get(&chunk).map_or(0, |chunk| chunk.before(status, requested))
     }
 
     /// The newest first, requested before this sequence.
     pub(super) fn list(&self, status: Option<Status>, before: u64, limit: usize) -> Vec<(u64, JobId)> {
-        let chunks = self.chunks.range(..=chunk_of(before)).rev();
+        let chunks = self.chunks.range(..=Chunk::number(before)).rev();
         let has_some = |chunk: &Chunk| status.is_none_or(|status| chunk.count(status) > 0);
-        let rows = chunks.filter(|(_, chunk)| has_some(chunk)).flat_map(|(_, chunk)| chunk.newest_first());
-        let fits = |row: &Row| row.requested < before && status.is_none_or(|status| row.status == status);
-        rows.filter(|(_, row)| fits(row)).take(limit).map(|(id, row)| (row.requested, *id)).collect()
+        let jobs = chunks.filter(|(_, chunk)| has_some(chunk)).flat_map(|(_, chunk)| chunk.jobs().rev());
+        let fitting =
+            jobs.filter(|(requested, _, its)| *requested < before && status.is_none_or(|status| status == *its));
+        fitting.map(|(requested, id, _)| (requested, id)).take(limit).collect()
+    }
+
+    fn oldest_of_all(&self) -> Option<(u64, JobId)> {
+        let (_, chunk) = self.chunks.first_key_value()?;
+        chunk.jobs().next().map(|(requested, id, _)| (requested, id))
     }
 
     fn insert(&mut self, id: JobId, row: Row) {
-        self.requests.insert(id, row.requested);
-        let replaced = self.chunks.entry(chunk_of(row.requested)).or_default().insert(id, row);
+        let number = Chunk::number(row.requested);
+        self.chunks.entry(number).or_insert_with(|| Chunk::new(number)).set(id, row.requested, row.status);
         self.counts[row.status as usize] += 1;
         if let Some(what) = row.waiting_for {
             self.waits[what as usize] += 1;
         }
-        if let Some(replaced) = replaced {
+        if let Some(replaced) = self.rows.insert(id, row) {
             self.uncount(&replaced);
         }
     }
@@ -172,16 +172,14 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, id: JobId, requested: u64) {
-        self.requests.remove(&id);
-        let key = chunk_of(requested);
-        let Some(chunk) = self.chunks.get_mut(&key) else { return };
-        let removed = chunk.remove(id, requested);
-        if chunk.is_empty() {
-            self.chunks.remove(&key);
-        }
-        if let Some(row) = removed {
-            self.uncount(&row);
+    fn remove(&mut self, id: JobId) {
+        let Some(row) = self.rows.remove(&id) else { return };
+        self.uncount(&row);
+        let number = Chunk::number(row.requested);
+        let Some(chunk) = self.chunks.get_mut(&number) else { return };
+        chunk.remove(id, row.requested);
+        if chunk.jobs().next().is_none() {
+            self.chunks.remove(&number);
         }
     }
 
@@ -192,8 +190,4 @@ impl Index {
             self.listeners.remove(&id);
         }
     }
-}
-
-fn chunk_of(requested: u64) -> u64 {
-    requested >> CHUNK_BITS
 }
