@@ -39,6 +39,10 @@ pub mod trace;
 pub mod webhook;
 pub mod worker;
 
+/// A fifth of what kiln computes went into the system's allocator: answers are built on one thread and let go on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An error and everything below it, on one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
