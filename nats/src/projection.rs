@@ -1,32 +1,40 @@
-//! The projector: facts and reports joined into the bucket, one write per job and batch.
+//! The projector: facts and reports joined into the bucket, by few writes per job.
 //!
 //! An entry only ever grows: what is there is read, joined with what came, and replaced if nobody was faster. So any
 //! number of projectors may run, a message may come any number of times, and an entry never goes back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
 use events::{Entry, Event, Job, JobId, Kind};
 use futures_util::StreamExt;
-use tokio::time::Instant;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead::bury;
 use crate::jobs::Kept;
-use crate::pull::{Delivery, Puller};
+use crate::pull::Puller;
 use crate::topology::{PROJECTOR, RENDER, RENDER_PROGRESS};
 use crate::{Bus, Error, Jobs, Log};
 
-/// Messages that are joined at once, if so many are there.
+mod news;
+
+use news::{Item, News};
+
+/// Messages that wait to be written.
 const BATCH: usize = 512;
-/// Between the beginnings of two batches, so that a flood is joined and not written one by one: a write costs about as
+/// Entries that are written at once: enough for a server that writes one after the other never to wait for us. What comes
+/// meanwhile waits here, where it is joined and an end can go first, and not in the server's line.
+const AT_ONCE: usize = 16;
+/// Between two times that writes begin, so that a flood is joined and not written one by one: a write costs about as
 /// much as a hundred reads. What comes after a rest is written at once.
 const PACE: Duration = Duration::from_millis(3);
 /// The same for reports, of which only the last one of a job counts.
 const PACE_OF_REPORTS: Duration = Duration::from_millis(50);
-/// Entries that are written at once.
+/// Entries that a rebuild writes at once.
 pub(crate) const WRITES: usize = 64;
 /// Before a job that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -58,53 +66,54 @@ impl Projection {
 
     async fn run(&self, stream: &str, pace: Duration, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
+        let (mut news, mut writing) = (News::default(), FuturesUnordered::new());
         let mut due = Instant::now() + pace;
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
-            let Some(first) = stop.run_until_cancelled(puller.next(BATCH)).await else { break };
-            let batch = puller.batch(first, BATCH, due).await;
-            due = Instant::now() + pace;
-            self.join_batch(batch).await;
+            let has_room = writing.len() < AT_ONCE;
+            // In this order: what is there already is joined before it is written.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(id) = writing.next() => news.done(id),
+                delivery = puller.next(BATCH - news.held()), if news.held() < BATCH => news.add(delivery),
+                () = sleep_until(due), if has_room && news.has_next() => {
+                    due = Instant::now() + pace;
+                    while writing.len() < AT_ONCE && let Some(item) = news.next() {
+                        writing.push(self.settle(item));
+                    }
+                }
+            }
         }
-        for delivery in puller.close().await {
+        let _: Vec<_> = writing.collect().await;
+        for delivery in puller.close().await.into_iter().chain(news.into_deliveries()) {
             delivery.answer(&self.bus, AckKind::Nak(None)).await;
         }
     }
 
-    async fn join_batch(&self, batch: Vec<Delivery>) {
-        let mut by_job: BTreeMap<Option<JobId>, Vec<Delivery>> = BTreeMap::new();
-        for delivery in batch {
-            by_job.entry(delivery.recorded().map(|(id, _)| id)).or_default().push(delivery);
+    /// Writes what came of one job and tells the server; returns whose it was.
+    async fn settle(&self, item: Item) -> Option<JobId> {
+        let joined = self.take(&item).await;
+        if let Err(error) = &joined {
+            tracing::warn!(job.id = ?item.id, %error, "an entry is not up to date; it is tried again");
         }
-        let joining = by_job.into_iter().map(|(id, deliveries)| async move {
-            let joined = self.take(id, &deliveries).await;
-            if let Err(error) = &joined {
-                tracing::warn!(job.id = ?id, %error, "an entry is not up to date; it is tried again");
-            }
-            let answer = if joined.is_ok() { AckKind::Ack } else { AckKind::Nak(Some(RETRY)) };
-            for delivery in deliveries {
-                delivery.answer(&self.bus, answer).await;
-            }
-        });
-        futures_util::stream::iter(joining).for_each_concurrent(WRITES, |joining| joining).await;
+        let answer = if joined.is_ok() { AckKind::Ack } else { AckKind::Nak(Some(RETRY)) };
+        for (delivery, _) in item.messages {
+            delivery.answer(&self.bus, answer).await;
+        }
+        item.id
     }
 
-    /// Everything of one job, or what is no job's.
-    async fn take(&self, id: Option<JobId>, deliveries: &[Delivery]) -> Result<(), Error> {
-        let mut news = Job::default();
-        for delivery in deliveries {
-            let recorded = delivery.recorded().map(|(_, recorded)| recorded);
+    async fn take(&self, Item { id, job, messages, .. }: &Item) -> Result<(), Error> {
+        for (delivery, recorded) in messages {
             if let Some(reason) = dead_because(recorded.as_ref().map(|recorded| &recorded.event)) {
                 bury(&self.bus, delivery, reason).await?;
-            }
-            if let Some(recorded) = recorded {
-                news.absorb(&recorded);
             }
         }
         let Some(id) = id else { return Ok(()) };
         // The request is the first thing that anybody writes of a job, and nobody was given it before.
-        let is_new = news.requested.is_some() && deliveries.iter().all(|delivery| delivery.deliveries == 1);
-        let joined = if is_new { self.create(id, &news).await } else { self.join(id, &news).await };
+        let is_new = job.requested.is_some() && messages.iter().all(|(delivery, _)| delivery.deliveries == 1);
+        let joined = if is_new { self.create(*id, job).await } else { self.join(*id, job).await };
         joined.map(|_| ())
     }
 

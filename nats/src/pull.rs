@@ -11,7 +11,7 @@ use bytes::Bytes;
 use events::{Event, JobId, Recorded, Timestamp};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::counts::Counters;
 use crate::stored::Stored;
@@ -176,18 +176,6 @@ impl Puller {
                 }
             }
         }
-    }
-
-    /// A message, what is there already, and what comes until then, up to so many. Not to be dropped, lest they wait for
-    /// `ack_wait`.
-    pub(crate) async fn batch(&mut self, first: Delivery, room: usize, end: Instant) -> Vec<Delivery> {
-        let mut batch = vec![first];
-        while batch.len() < room
-            && let Ok(delivery) = timeout_at(end, self.next(room - batch.len())).await
-        {
-            batch.push(delivery);
-        }
-        batch
     }
 
     /// Ends the pull; what was on its way comes back, for another process to take.
