@@ -30,7 +30,7 @@ const BATCH: usize = 512;
 /// meanwhile waits here, where it is joined and an end can go first, and not in the server's line.
 const AT_ONCE: usize = 16;
 /// Between two times that writes begin, so that a flood is joined and not written one by one: a write costs about as
-/// much as a hundred reads. What comes after a rest is written at once.
+/// much as a hundred reads. What comes after a rest is written at once, and an end always.
 const PACE: Duration = Duration::from_millis(3);
 /// The same for reports, of which only the last one of a job counts.
 const PACE_OF_REPORTS: Duration = Duration::from_millis(50);
@@ -71,15 +71,19 @@ impl Projection {
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
             let has_room = writing.len() < AT_ONCE;
+            let begin = if news.first(false).is_some() { Instant::now() } else { due };
             // In this order: what is there already is joined before it is written.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(id) = writing.next() => news.done(id),
                 delivery = puller.next(BATCH - news.held()), if news.held() < BATCH => news.add(delivery),
-                () = sleep_until(due), if has_room && news.has_next() => {
-                    due = Instant::now() + pace;
-                    while writing.len() < AT_ONCE && let Some(item) = news.next() {
+                () = sleep_until(begin), if has_room && news.first(true).is_some() => {
+                    let is_due = due <= Instant::now();
+                    if is_due {
+                        due = Instant::now() + pace;
+                    }
+                    while writing.len() < AT_ONCE && let Some(item) = news.next(is_due) {
                         writing.push(self.settle(item));
                     }
                 }

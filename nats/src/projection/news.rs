@@ -46,14 +46,15 @@ impl News {
         self.held
     }
 
-    pub(super) fn has_next(&self) -> bool {
-        self.waiting.keys().any(|id| !self.busy.contains(id))
+    /// What goes next; before the time is due, only an end does: there is nothing to come that it could be joined with.
+    pub(super) fn first(&self, is_due: bool) -> Option<&Item> {
+        let may_go = |item: &&Item| !self.busy.contains(&item.id) && (is_due || item.job.ended.is_some());
+        self.waiting.values().filter(may_go).min_by_key(|item| item.rank())
     }
 
-    /// What to write next; it must be [`News::done`] some time.
-    pub(super) fn next(&mut self) -> Option<Item> {
-        let free = self.waiting.values().filter(|item| !self.busy.contains(&item.id));
-        let id = free.min_by_key(|item| item.rank())?.id;
+    /// The same, to be written; it must be [`News::done`] some time.
+    pub(super) fn next(&mut self, is_due: bool) -> Option<Item> {
+        let id = self.first(is_due)?.id;
         let item = self.waiting.remove(&id)?;
         self.busy.insert(id);
         self.held -= item.messages.len();
@@ -107,14 +108,14 @@ mod tests {
             news.add(delivery);
         }
         assert_eq!(news.held(), 3);
-        let item = news.next().expect("the end");
+        let item = news.next(false).expect("the end");
         assert_eq!((item.id, item.messages.len(), item.job.ended.is_some()), (Some(second), 2, true));
-        news.add(delivery(2, &dispatched));
-        assert_eq!(news.next().expect("the other job").id, Some(first));
-        assert!(!news.has_next() && news.next().is_none(), "both are being written");
+        news.add(delivery(2, &cancelled));
+        assert!(news.next(false).is_none(), "the one is being written, the other may be joined with what comes");
+        assert_eq!(news.next(true).expect("the other job").id, Some(first));
+        assert!(news.next(true).is_none(), "both are being written");
         news.done(Some(second));
-        assert!(news.has_next());
-        assert_eq!(news.next().expect("what came meanwhile").messages.len(), 1);
+        assert_eq!(news.next(false).expect("what came meanwhile").messages.len(), 1);
         assert_eq!((news.held(), news.into_deliveries().count()), (0, 0));
     }
 
@@ -126,6 +127,6 @@ mod tests {
         news.add(delivery(1, &dispatched));
         news.add(delivery(2, &cancelled));
         news.waiting.values_mut().filter(|item| item.job.ended.is_none()).for_each(|item| item.since -= 2 * HEAD_START);
-        assert_eq!(news.next().expect("the older one").id, Some(JobId::new(1, [0; 10])));
+        assert_eq!(news.next(true).expect("the older one").id, Some(JobId::new(1, [0; 10])));
     }
 }
