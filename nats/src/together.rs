@@ -1,6 +1,6 @@
 //! Questions for single entries, asked together: what comes while others are under way is one request.
 //!
-//! An answer to a request of its own costs nats-server and this process about twice as much as one among many.
+//! An answer to a request of its own costs nats-server about half as much again as one among many.
 
 use std::collections::HashMap;
 

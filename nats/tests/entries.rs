@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use nats::{Jobs, rebuild};
 
+use crate::requests::Requests;
 use crate::{World, job_id, requested};
 
 /// So many jobs, with entries.
@@ -19,7 +20,7 @@ async fn with_entries(count: u64) -> World {
 #[tokio::test]
 async fn they_come_by_few_requests_and_each_to_whoever_asked() {
     let world = with_entries(40).await;
-    let mut requests = world.requests_for("KV_JOBS").await;
+    let mut requests = Requests::to(&world, "KV_JOBS").await;
     let jobs = Jobs::new(world.bus("api").await);
     // Some twice, some that nobody made.
     let asked: Vec<u64> = (1..=50).chain(1..=10).collect();

@@ -20,6 +20,7 @@ mod permissions;
 mod projection;
 mod publishers;
 mod recipes;
+mod requests;
 mod server;
 mod tool;
 mod topology;

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::requests::Requests;
 use crate::{World, cancelled, job_id, requested, wait_for};
 
 /// So many projectors at once, until this is dropped.
@@ -99,7 +100,7 @@ async fn a_batch_is_one_write_per_job() {
 async fn the_entry_of_a_new_job_is_not_looked_for() {
     let world = World::provisioned().await;
     let log = world.log("api").await;
-    let mut requests = world.requests_for("KV_JOBS").await;
+    let mut requests = Requests::to(&world, "KV_JOBS").await;
     let _running = projectors(&world, 1).await;
     for n in 1..=10 {
         live(&log, job_id(n), &life(job_id(n))).await;

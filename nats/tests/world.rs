@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream};
 use events::event::Requested;
 use events::{Event, JobId, Spec};
-use futures_util::StreamExt;
 use nats::server::{Options, Server};
 use nats::tool::NATS_SERVER;
 use nats::topology::Tunables;
@@ -65,43 +64,11 @@ impl World {
         self.stream(stream).await.consumer_info(name).await.expect("a consumer")
     }
 
-    /// Listens to the direct gets of a stream from now on.
-    pub(crate) async fn requests_for(&self, stream: &str) -> Requests {
-        let bus = self.bus("operator").await;
-        let heard = bus.client().subscribe("$JS.API.DIRECT.GET.>").await.expect("subscribed");
-        let mut requests = Requests { bus, heard, prefix: format!("$JS.API.DIRECT.GET.{stream}") };
-        // The server has the subscription when this comes back.
-        requests.count().await;
-        requests
-    }
-
     pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = folder();
         let mut options = Options::new(program(), folder.path());
         change(&mut options);
         Self { server: Server::start(options).await.expect("a server"), _folder: folder }
-    }
-}
-
-/// The direct gets of one stream, whoever sends them.
-pub(crate) struct Requests {
-    bus: Bus,
-    heard: async_nats::Subscriber,
-    prefix: String,
-}
-
-impl Requests {
-    /// How many were sent since this was asked last.
-    pub(crate) async fn count(&mut self) -> usize {
-        let end = format!("{}.the.end", self.prefix);
-        self.bus.client().publish(end.clone(), "".into()).await.expect("sent");
-        let mut count = 0;
-        while let Some(request) = self.heard.next().await
-            && *request.subject != *end
-        {
-            count += usize::from(request.subject.starts_with(&self.prefix));
-        }
-        count
     }
 }
 
