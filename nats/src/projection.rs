@@ -24,8 +24,8 @@ mod news;
 
 use news::{Item, News};
 
-/// Messages that wait to be written.
-const BATCH: usize = 512;
+/// Messages that wait to be written at most.
+const MAX_HELD: usize = 512;
 /// Entries that are written at once: enough for a server that writes one after the other never to wait for us. What comes
 /// meanwhile waits here, where it is joined and an end can go first, and not in the server's line.
 const AT_ONCE: usize = 16;
@@ -34,8 +34,6 @@ const AT_ONCE: usize = 16;
 const PACE: Duration = Duration::from_millis(3);
 /// The same for reports, of which only the last one of a job counts.
 const PACE_OF_REPORTS: Duration = Duration::from_millis(50);
-/// Entries that a rebuild writes at once.
-pub(crate) const WRITES: usize = 64;
 /// Before a job that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Times that an entry is read again because another projector was first.
@@ -77,7 +75,7 @@ impl Projection {
                 biased;
                 () = stop.cancelled() => break,
                 Some(id) = writing.next() => news.done(id),
-                delivery = puller.next(BATCH - news.held()), if news.held() < BATCH => news.add(delivery),
+                delivery = puller.next(MAX_HELD - news.held()), if news.held() < MAX_HELD => news.add(delivery),
                 () = sleep_until(begin), if has_room && news.first(true).is_some() => {
                     let is_due = due <= Instant::now();
                     if is_due {

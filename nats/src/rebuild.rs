@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::projection::{Projection, WRITES};
+use crate::projection::Projection;
 use crate::pull::Delivery;
 use crate::replay::Replay;
 use crate::topology::{KV_JOBS, RENDER, RENDER_PROGRESS};
@@ -21,6 +21,8 @@ use crate::{Bus, Error, Jobs, Log};
 /// A difference counts only if it is still there after this pause: a projector may be about to write.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
+/// Entries that are written at once.
+const WRITES: usize = 64;
 /// Jobs that are compared at once.
 const READS: usize = 64;
 

@@ -57,9 +57,9 @@ fn show(page: &JobList, headers: &HeaderMap) -> Result<Response, Problem> {
     let tag = digest(&body);
     let named = ([(header::ETAG, format!("\"{tag}\""))], [(header::CACHE_CONTROL, CACHE)]);
     if asked::has(headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, named.0, named.1).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, named).into_response());
     }
-    Ok((named.0, named.1, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok((named, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl Api {
