@@ -4,7 +4,7 @@
 //! They are in the server's own, complete form, so that drift is an equality.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -45,6 +45,8 @@ pub(crate) const CONSUMER_NOT_FOUND: u64 = 10014;
 
 /// Whether a message may be acknowledged before it is on disk.
 const PERSIST_MODE: &str = "persist_mode";
+/// The number that a stream gives to its first message.
+const FIRST_SEQ: &str = "first_seq";
 
 /// What an operator may choose. `None` keeps what the server has, or else what the file says.
 #[derive(Debug, Clone, Default)]
@@ -204,7 +206,13 @@ impl Object {
         let verb = if exists { "UPDATE" } else { "CREATE" };
         let name = &self.name;
         let written: Result<Value, Cause> = match self.parent {
-            None => bus.ask(&format!("STREAM.{verb}.{name}"), &self.config).await,
+            None => {
+                let mut config = self.config.clone();
+                if !exists && name == KV_JOBS {
+                    config.insert(FIRST_SEQ.to_owned(), json!(unused_revision()));
+                }
+                bus.ask(&format!("STREAM.{verb}.{name}"), &config).await
+            }
             Some(stream) => {
                 let action = verb.to_lowercase();
                 let body = json!({"stream_name": stream, "config": self.config, "action": action});
@@ -227,6 +235,10 @@ impl Object {
         if was_settled_otherwise || self.is_replicated() {
             self.config.remove(PERSIST_MODE);
         }
+        // So is where a bucket's revisions begin.
+        if let Some(first) = actual.and_then(|actual| actual.get(FIRST_SEQ)).filter(|_| self.name == KV_JOBS) {
+            self.config.insert(FIRST_SEQ.to_owned(), first.clone());
+        }
         self
     }
 
@@ -247,6 +259,13 @@ impl Object {
             ],
         }
     }
+}
+
+/// Greater than any revision of a bucket that was made before, which has fewer than one per microsecond: whoever replaces
+/// a revision that it has read or written there never replaces another entry here.
+fn unused_revision() -> u64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
+    u64::try_from(now).unwrap_or(1).max(1)
 }
 
 /// The server's version and level, which it writes into every configuration, and a pause that never was: the zero time of

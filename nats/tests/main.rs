@@ -7,7 +7,7 @@ use events::event::Cancelled;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::world::{World, folder, job_id, program, requested, spec, wait_for};
+use crate::world::{World, folder, job_id, program, requested, spec, wait_for, within};
 
 mod cluster;
 mod consumer;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, stream::Config};
 use events::event::{Completed, Dispatched, Output, Progressed, Started};
-use events::{Attempt, Entry, Event, JobId, Status, subject};
-use nats::topology::{PROJECTOR, RENDER, RENDER_DEAD, RENDER_PROGRESS};
+use events::{Attempt, Entry, Event, JobId, Recorded, Status, subject};
+use nats::topology::{PROJECTOR, RENDER, RENDER_DEAD, RENDER_PROGRESS, Tunables, provision};
 use nats::{Bus, Jobs, Log, Verified, dead, project, rebuild, verify};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::requests::Requests;
-use crate::{World, cancelled, job_id, requested, wait_for};
+use crate::{World, cancelled, job_id, requested, wait_for, within};
 
 /// So many projectors at once, until this is dropped.
 async fn projectors(world: &World, count: usize) -> (JoinSet<()>, DropGuard) {
@@ -56,6 +56,13 @@ async fn wait_until_idle(world: &World) {
     wait_for("the projectors", idle).await;
 }
 
+/// How often anything was written into the bucket.
+async fn writes(world: &World) -> u64 {
+    let bucket = world.stream("KV_JOBS").await;
+    let info = bucket.cached_info();
+    info.state.last_sequence + 1 - info.config.first_sequence.unwrap_or(1)
+}
+
 #[tokio::test]
 async fn several_projectors_and_any_redelivery_make_the_fold_of_the_log() {
     let world = World::provisioned().await;
@@ -92,7 +99,7 @@ async fn a_batch_is_one_write_per_job() {
     for n in 1..=10 {
         entry(&bus, job_id(n), |entry| entry.status == Status::Complete).await;
     }
-    let writes = world.stream("KV_JOBS").await.cached_info().state.last_sequence;
+    let writes = writes(&world).await;
     assert!((10..=15).contains(&writes), "{writes} for 40 events");
 }
 
@@ -136,6 +143,34 @@ async fn an_entry_that_was_thrown_away_or_spoilt_comes_back_whole() {
 }
 
 #[tokio::test]
+async fn what_was_written_into_a_bucket_that_is_gone_replaces_nothing_in_the_next() {
+    let world = World::provisioned().await;
+    let (log, bus) = (world.log("api").await, world.bus("operator").await);
+    let id = job_id(1);
+    let _running = projectors(&world, 1).await;
+    live(&log, id, &life(id)[..3]).await;
+    wait_until_idle(&world).await;
+    let (_, mut known) = entry(&bus, id, |entry| entry.job.seq == 3).await;
+    let writes = writes(&world).await;
+
+    let context = jetstream::new(bus.client().clone());
+    context.delete_stream("KV_JOBS").await.expect("deleted");
+    provision(&bus, &Tunables::default()).await.expect("made anew");
+    // As often as into the other one, now by another projector, which has heard of a report.
+    let report = Event::Progressed(Progressed::new(Attempt::FIRST, 80));
+    known.job.absorb(&Recorded { seq: 1, time: known.job.updated_at, event: report });
+    let bucket = context.get_key_value("JOBS").await.expect("the bucket");
+    for _ in 0..writes {
+        let payload = serde_json::to_vec(&Entry::from(known.job.clone())).expect("JSON");
+        bucket.put(id.to_string(), payload.into()).await.expect("written");
+    }
+
+    live(&log, id, &[cancelled("enough")]).await;
+    let (_, found) = entry(&bus, id, |entry| entry.status == Status::Cancelled).await;
+    assert_eq!(found.job.progress, known.job.progress, "the other's report is still there");
+}
+
+#[tokio::test]
 async fn an_entry_never_goes_back() {
     let world = World::provisioned().await;
     let (log, bus) = (world.log("api").await, world.bus("operator").await);
@@ -148,11 +183,14 @@ async fn an_entry_never_goes_back() {
     }
     live(&log, id, &life(id)[1..]).await;
     log.report(id, Progressed::new(Attempt::FIRST, 90)).await;
-    while seen.status != Status::Complete {
-        let (next, found) = entry(&bus, id, |_| true).await;
-        assert!(next >= revision && found.job.seq >= seen.job.seq && found.progress >= seen.progress);
-        (revision, seen) = (next, found);
-    }
+    let watching = async {
+        while seen.status != Status::Complete {
+            let (next, found) = entry(&bus, id, |_| true).await;
+            assert!(next >= revision && found.job.seq >= seen.job.seq && found.progress >= seen.progress);
+            (revision, seen) = (next, found);
+        }
+    };
+    within("the end", watching).await;
     wait_until_idle(&world).await;
     let (_, last) = entry(&bus, id, |_| true).await;
     assert_eq!((last.status, last.progress), (Status::Complete, 100));

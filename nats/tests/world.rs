@@ -86,7 +86,7 @@ pub(crate) fn requested() -> Event {
     Event::Requested(Requested { spec: spec() })
 }
 
-/// Asks again and again until there is an answer; the error after 20 s says what was waited for.
+/// Asks again and again until there is an answer, for 20 s at most.
 pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let answer = async {
@@ -97,6 +97,10 @@ pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut a
             }
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
-    answer.unwrap_or_else(|_| panic!("waited 20 s for {what}"))
+    within(what, Box::pin(answer)).await
+}
+
+/// Waits no longer than 20 s; the error says for what.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("waited 20 s for {what}"))
 }

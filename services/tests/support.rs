@@ -33,7 +33,12 @@ pub(crate) async fn wait_for<T, F: Future<Output = Option<T>>>(what: &str, mut a
             }
         }
     };
-    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    within(what, answer).await
+}
+
+/// What does not come is a failure, and not a test without end.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// A server of this test's own.
