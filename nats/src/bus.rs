@@ -233,11 +233,11 @@ impl Bus {
 
     async fn request_once<T: DeserializeOwned>(&self, to: String, headers: HeaderMap, body: Bytes) -> Result<T, Cause> {
         let answer = self.answer(to, headers, body).await?;
-        let refusal: Refusal = serde_json::from_slice(&answer.payload).map_err(Cause::answer)?;
+        let refusal: Refusal = serde_json::from_slice(&answer.payload).map_err(Cause::Answer)?;
         if let Some(ApiError { code, err_code, description }) = refusal.error {
             return Err(Cause::Refused { code: err_code, status: code, description });
         }
-        serde_json::from_slice(&answer.payload).map_err(Cause::answer)
+        serde_json::from_slice(&answer.payload).map_err(Cause::Answer)
     }
 }
 

@@ -1,7 +1,5 @@
 //! What can go wrong between us and the server.
 
-use std::sync::Arc;
-
 use events::JobId;
 
 /// An operation that did not work. The source says why.
@@ -98,7 +96,7 @@ pub enum Error {
 }
 
 /// Why an operation did not work.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// There is no connection now; nothing was sent.
     #[error("not connected")]
@@ -130,10 +128,10 @@ pub enum Cause {
     },
     /// The answer is not what the protocol says.
     #[error("the answer cannot be read")]
-    Answer(#[source] Arc<serde_json::Error>),
+    Answer(#[source] serde_json::Error),
     /// The client library gave up.
     #[error("the client failed")]
-    Client(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    Client(#[source] async_nats::Error),
 }
 
 impl Error {
@@ -177,10 +175,6 @@ impl Cause {
     }
 
     pub(crate) fn client(error: impl Into<async_nats::Error>) -> Self {
-        Self::Client(error.into().into())
-    }
-
-    pub(crate) fn answer(error: serde_json::Error) -> Self {
-        Self::Answer(error.into())
+        Self::Client(error.into())
     }
 }

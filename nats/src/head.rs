@@ -4,7 +4,7 @@ use events::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::stored::at;
+use crate::stored::at_of_leader;
 use crate::topology::{RENDER, STREAM_NOT_FOUND};
 use crate::{Bus, Cause, Error, Log};
 
@@ -57,7 +57,7 @@ impl Log {
 
     /// When the message with this sequence was stored; `None` if it is not there, or not there yet.
     pub async fn time_of(&self, seq: u64) -> Result<Option<Timestamp>, Error> {
-        let found = at(self.bus(), RENDER, seq).await.map_err(Error::Head)?;
+        let found = at_of_leader(self.bus(), RENDER, seq).await.map_err(Error::Head)?;
         Ok(found.map(|stored| stored.time))
     }
 }

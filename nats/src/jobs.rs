@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use async_nats::HeaderMap;
 use events::{Entry, JobId};
 
-use crate::stored::{Stored, last_of_each, last_of_leader};
-use crate::together::Together;
+use crate::stored::{Stored, at, last, last_of_each, last_of_leader};
 use crate::topology::KV_JOBS;
 use crate::{Bus, Cause, Error};
 
@@ -19,7 +18,6 @@ pub(crate) const PREFIX: &str = "$KV.JOBS.";
 #[derive(Debug, Clone)]
 pub struct Jobs {
     bus: Bus,
-    together: Together,
 }
 
 /// What the bucket has under a job's key.
@@ -35,17 +33,25 @@ impl Jobs {
     /// Entries that can be had at once; the server itself answers up to 1024.
     pub const MANY: usize = 100;
 
-    /// The bucket behind a connection. To be called within a runtime.
+    /// The bucket behind a connection.
     pub fn new(bus: Bus) -> Self {
-        let together = Together::new(bus.clone());
-        Self { bus, together }
+        Self { bus }
     }
 
     /// The job's entry with its revision, as some replica knows it; `None` if there is none that can be read. Then the
     /// log tells.
     pub async fn get(&self, id: JobId) -> Result<Option<(u64, Entry)>, Error> {
-        let kept = self.of_replica(id).await?;
-        Ok(kept.entry.map(|entry| (kept.revision, entry)))
+        self.of_replica(id).await.map(Kept::known)
+    }
+
+    /// The same, where the entry probably has this revision: the server finds it more easily.
+    pub async fn get_at(&self, id: JobId, revision: u64) -> Result<Option<(u64, Entry)>, Error> {
+        match at(&self.bus, KV_JOBS, revision).await {
+            Ok(Some(stored)) if stored.subject == subject(id) => Ok(Kept::of(Some(stored)).known()),
+            // It has changed since, or cannot be delivered.
+            Ok(_) | Err(Cause::Lost) => self.get(id).await,
+            Err(cause) => Err(Error::Read(id, cause)),
+        }
     }
 
     /// The entries of up to [`Jobs::MANY`] jobs, as some replica knows them, by one request. Those that are absent or
@@ -65,7 +71,7 @@ impl Jobs {
 
     /// What is kept, as some replica knows it.
     pub(crate) async fn of_replica(&self, id: JobId) -> Result<Kept, Error> {
-        self.together.ask(id).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
+        last(&self.bus, KV_JOBS, &subject(id)).await.map(Kept::of).map_err(|cause| Error::Read(id, cause))
     }
 
     /// What is kept, as the leader knows it.
@@ -101,5 +107,9 @@ impl Kept {
         let readable = stored.as_ref().filter(|stored| stored.is_readable);
         let entry = readable.and_then(|stored| serde_json::from_slice(&stored.payload).ok());
         Self { revision: stored.map_or(0, |stored| stored.seq), entry }
+    }
+
+    fn known(self) -> Option<(u64, Entry)> {
+        Some((self.revision, self.entry?))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::dead::{REASON, SEQUENCE, STREAM};
 use crate::head::info;
-use crate::stored::{Raw, at, raw_of_leader};
+use crate::stored::{Raw, at_of_leader, raw_of_leader};
 use crate::topology::{PROJECTOR, RENDER, RENDER_DEAD};
 use crate::{Bus, Cause, Error};
 
@@ -119,7 +119,7 @@ impl Letters {
         if stream != RENDER {
             return Ok(Redriven::OtherStream);
         }
-        if at(&self.bus, RENDER, *sequence).await.map_err(Error::Redrive)?.is_none() {
+        if at_of_leader(&self.bus, RENDER, *sequence).await.map_err(Error::Redrive)?.is_none() {
             return Ok(Redriven::AgedOut);
         }
         let reset: Result<Value, Cause> =

@@ -27,7 +27,6 @@ mod room;
 pub mod server;
 mod stored;
 mod timeline;
-mod together;
 pub mod tool;
 pub mod topology;
 mod unreadable;

@@ -100,11 +100,20 @@ pub(crate) async fn next(bus: &Bus, stream: &str, seq: u64, filter: &str, batch:
 
 /// The newest message on one subject, from whichever replica answers. If that loses the connection, from the leader.
 pub(crate) async fn last(bus: &Bus, stream: &str, subject: &str) -> Result<Option<Stored>, Cause> {
-    let to = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
-    let answer = match bus.unless_lost(bus.answer(to, HeaderMap::new(), Bytes::new())).await {
-        Err(Cause::Lost) => return last_of_leader(bus, stream, subject).await,
-        answer => answer?,
-    };
+    match one(bus, format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new()).await {
+        Err(Cause::Lost) => last_of_leader(bus, stream, subject).await,
+        answer => answer,
+    }
+}
+
+/// The message with a sequence, from whichever replica answers: about half of the server's work for [`last`], which looks
+/// for the subject among all, and then in its block. If that loses the connection, that is the error.
+pub(crate) async fn at(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
+    one(bus, format!("$JS.API.DIRECT.GET.{stream}"), format!("{{\"seq\":{seq}}}").into()).await
+}
+
+async fn one(bus: &Bus, to: String, body: Bytes) -> Result<Option<Stored>, Cause> {
+    let answer = bus.unless_lost(bus.answer(to, HeaderMap::new(), body)).await?;
     let (status, description) = (answer.status, answer.description.clone());
     match (Stored::of_direct_get(answer), status) {
         (Some(message), _) => Ok(Some(message)),
@@ -130,7 +139,7 @@ pub(crate) async fn last_of_leader(bus: &Bus, stream: &str, subject: &str) -> Re
 }
 
 /// The message with a sequence, as the stream's leader knows it.
-pub(crate) async fn at(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
+pub(crate) async fn at_of_leader(bus: &Bus, stream: &str, seq: u64) -> Result<Option<Stored>, Cause> {
     of_leader(bus, stream, json!({"seq": seq})).await
 }
 

@@ -1,58 +1,70 @@
-//! Entries that several ask for at the same time.
+//! Entries that are read by the revision that they probably have.
 
-use futures_util::future::join_all;
 use nats::{Jobs, rebuild};
 
 use crate::requests::Requests;
-use crate::{World, job_id, requested};
+use crate::{World, cancelled, job_id, requested};
 
-/// So many jobs, with entries.
-async fn with_entries(count: u64) -> World {
+/// Three jobs, their entries, and the revisions of these.
+async fn with_entries() -> (World, Jobs, [u64; 3]) {
     let world = World::provisioned().await;
     let log = world.log("api").await;
-    for n in 1..=count {
+    for n in 1..=3 {
         log.append(job_id(n), 0, &requested()).await.expect("stored");
     }
     rebuild(&world.bus("operator").await, &|_, _| ()).await.expect("projected");
-    world
-}
-
-#[tokio::test]
-async fn they_come_by_few_requests_and_each_to_whoever_asked() {
-    let world = with_entries(40).await;
-    let mut requests = Requests::to(&world, "KV_JOBS").await;
     let jobs = Jobs::new(world.bus("api").await);
-    // Some twice, some that nobody made.
-    let asked: Vec<u64> = (1..=50).chain(1..=10).collect();
-    let told = join_all(asked.iter().map(|n| jobs.get(job_id(*n)))).await;
-    for (n, told) in asked.iter().zip(told) {
-        let found = told.expect("an answer").map(|(_, entry)| entry.job.requested.expect("a request").seq);
-        assert_eq!(found, (*n <= 40).then_some(*n), "job {n} was requested at the sequence that is its number");
+    let mut revisions = [0; 3];
+    for (n, revision) in (1..).zip(&mut revisions) {
+        *revision = jobs.get(job_id(n)).await.expect("an answer").expect("an entry").0;
     }
-    let asked_alone = jobs.get(job_id(7)).await.expect("an answer").expect("an entry");
-    assert_eq!(asked_alone.1.job.requested.expect("a request").seq, 7);
-    assert_eq!(requests.count().await, 2, "sixty at the same time, and one alone");
+    (world, jobs, revisions)
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_read_hides_no_other() {
-    let world = with_entries(3).await;
-    let jobs = Jobs::new(world.bus("api").await);
+async fn one_that_has_its_revision_still_comes_by_one_request_and_another_by_its_key() {
+    let (world, jobs, [first, second, third]) = with_entries().await;
+    world.log("api").await.append(job_id(3), 3, &cancelled("enough")).await.expect("stored");
+    rebuild(&world.bus("operator").await, &|_, _| ()).await.expect("projected");
+    let (new, _) = jobs.get(job_id(3)).await.expect("an answer").expect("an entry");
+    assert!(new > third);
+
+    let mut requests = Requests::to(&world, "KV_JOBS").await;
+    for (n, asked, told, count) in [
+        (1, first, Some(first), 1),
+        (2, second, Some(second), 1),
+        (3, new, Some(new), 1),
+        // It has changed since, is another job's, was never given, and nobody made the job.
+        (3, third, Some(new), 2),
+        (2, first, Some(second), 2),
+        (1, new + 1, Some(first), 2),
+        (4, first, None, 2),
+    ] {
+        let found = jobs.get_at(job_id(n), asked).await.expect("an answer");
+        assert_eq!(found.as_ref().map(|(revision, _)| *revision), told, "job {n} at {asked}");
+        let seq = found.map(|(_, entry)| entry.job.requested.expect("a request").seq);
+        assert_eq!(seq, told.map(|_| n), "it was requested at the sequence that is its number");
+        assert_eq!(requests.count().await, count, "job {n} at {asked}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_is_none_and_hides_no_other() {
+    let (world, jobs, [first, _, third]) = with_entries().await;
     let subject = format!("$KV.JOBS.{}", job_id(2));
     world.publish_raw(subject.as_bytes(), b"NATS/1.0\r\nno colon\r\n\r\n", b"{}").await;
+    let spoilt = third + 1;
     for round in 1..=2 {
-        let told = join_all([1, 2, 3].map(|n| jobs.get(job_id(n)))).await;
-        let found: Vec<_> = told.into_iter().map(|told| told.expect("an answer").is_some()).collect();
-        assert_eq!(found, [true, false, true], "round {round}");
+        for (n, revision, is_there) in [(1, first, true), (2, spoilt, false), (3, third, true)] {
+            let found = jobs.get_at(job_id(n), revision).await.expect("an answer");
+            assert_eq!(found.is_some(), is_there, "job {n} in round {round}");
+        }
     }
 }
 
 #[tokio::test]
-async fn everyone_is_told_that_nobody_answers() {
-    let world = with_entries(1).await;
-    let jobs = Jobs::new(world.bus("api").await);
-    jobs.get(job_id(1)).await.expect("an answer");
+async fn that_nobody_answers_is_an_error() {
+    let (world, jobs, [first, ..]) = with_entries().await;
     drop(world);
-    let told = join_all((1..=20).map(|n| jobs.get(job_id(n)))).await;
-    assert!(told.iter().all(Result::is_err));
+    assert!(jobs.get_at(job_id(1), first).await.is_err());
 }

@@ -19,7 +19,7 @@ fn open() -> [Cause; 8] {
     let client = Cause::client(std::io::Error::other("it broke"));
     let codes = [10_071, 10_164, 10_158, 10_077].map(refused);
     let [first, second, third, fourth] = codes;
-    [first, second, third, fourth, Cause::Timeout, Cause::Lost, Cause::answer(garbage), client]
+    [first, second, third, fourth, Cause::Timeout, Cause::Lost, Cause::Answer(garbage), client]
 }
 
 fn cancelled(reason: &str) -> Event {

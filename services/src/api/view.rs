@@ -108,7 +108,7 @@ impl Api {
         {
             return Ok(view);
         }
-        let (revision, job) = self.find(id, least).await?;
+        let (revision, job) = self.find(id, row, least).await?;
         let source = revision.map(|revision| (epoch, revision));
         let view = Arc::new(self.view(id, form, &job, day, source)?);
         if source.is_some() {
@@ -118,8 +118,12 @@ impl Api {
     }
 
     /// The job, with its revision if that is all there is to it.
-    async fn find(&self, id: JobId, least: Version) -> Result<(Option<u64>, Job), Problem> {
-        let projected = self.jobs.get(id).await.unwrap_or_else(|error| {
+    async fn find(&self, id: JobId, row: Option<Row>, least: Version) -> Result<(Option<u64>, Job), Problem> {
+        let found = match row {
+            Some(row) => self.jobs.get_at(id, row.revision).await,
+            None => self.jobs.get(id).await,
+        };
+        let projected = found.unwrap_or_else(|error| {
             tracing::warn!(job.id = %id, error = crate::chain(&error), "the projection did not answer; the log is asked");
             None
         });
