@@ -44,6 +44,12 @@ pub enum Append {
     Conflict,
 }
 
+/// The same, with the job as it was found after a conflict, if it was.
+enum Tried {
+    Stored(u64),
+    Conflict(Option<Job>),
+}
+
 /// What became of a decision.
 #[derive(Debug)]
 pub enum Outcome<R> {
@@ -108,18 +114,25 @@ impl Log {
 
     /// Appends a fact, if the job is still at this version. The same fact again counts as stored.
     pub async fn append(&self, id: JobId, version: u64, event: &Event) -> Result<Append, Error> {
-        let Some(kind) = event.kind() else { return Ok(Append::Conflict) };
+        Ok(match self.try_append(id, version, event).await? {
+            Tried::Stored(seq) => Append::Stored(seq),
+            Tried::Conflict(_) => Append::Conflict,
+        })
+    }
+
+    async fn try_append(&self, id: JobId, version: u64, event: &Event) -> Result<Tried, Error> {
+        let Some(kind) = event.kind() else { return Ok(Tried::Conflict(None)) };
         let to = subject::of(id, kind);
         let mut headers = self.headers(id, kind.name(), &to);
         expect(&mut headers, version, &subject::of_job(id));
-        let append = match self.bus.put(to, headers, payload(event)).await {
-            Ok(ack) => Append::Stored(ack.seq),
-            Err(cause) if is_open(&cause) => self.look_for(id, version, event, cause).await?,
+        let tried = match self.bus.put(to, headers, payload(event)).await {
+            Ok(ack) => Tried::Stored(ack.seq),
+            Err(cause) if is_open(&cause) => self.resolve(id, version, event, cause).await?,
             Err(cause) => return Err(Error::Append(id, cause)),
         };
         let counters = self.bus.counters();
-        Counters::add(if append == Append::Conflict { &counters.conflicts } else { &counters.appends });
-        Ok(append)
+        Counters::add(if matches!(tried, Tried::Stored(_)) { &counters.appends } else { &counters.conflicts });
+        Ok(tried)
     }
 
     /// Loads, decides, appends, until the fact is stored or the decision is to write nothing.
@@ -150,10 +163,11 @@ impl Log {
                     continue;
                 }
             };
-            match self.append(id, job.seq, &event).await? {
-                Append::Stored(seq) => return Ok(Outcome::Appended { job, seq }),
-                Append::Conflict => job = self.load_at_least(id, job.seq + 1).await?,
-            }
+            job = match self.try_append(id, job.seq, &event).await? {
+                Tried::Stored(seq) => return Ok(Outcome::Appended { job, seq }),
+                Tried::Conflict(Some(newer)) => newer,
+                Tried::Conflict(None) => self.load_at_least(id, job.seq + 1).await?,
+            };
         }
         Err(Error::Contended(id))
     }
@@ -194,6 +208,25 @@ impl Log {
     async fn next(&self, id: JobId, seq: u64) -> Result<Option<Stored>, Error> {
         let next = next_of_leader(&self.bus, RENDER, seq, &subject::of_job(id)).await;
         next.map_err(|cause| Error::Load(id, cause))
+    }
+
+    /// What became of an append that was not confirmed.
+    async fn resolve(&self, id: JobId, version: u64, event: &Event, cause: Cause) -> Result<Tried, Error> {
+        // Somebody was faster. One look tells with what, unless the replica that answers lags.
+        if matches!(cause, Cause::Refused { code, .. } if WRONG_LAST_SEQUENCE.contains(&code)) {
+            let facts = self.history(id).await?;
+            if let Some(same) = facts.iter().find(|fact| fact.event == *event) {
+                return Ok(Tried::Stored(same.seq));
+            }
+            let job = fold(&facts);
+            if job.seq > version {
+                return Ok(Tried::Conflict(Some(job)));
+            }
+        }
+        Ok(match self.look_for(id, version, event, cause).await? {
+            Append::Stored(seq) => Tried::Stored(seq),
+            Append::Conflict => Tried::Conflict(None),
+        })
     }
 
     /// The subject belongs to this fact alone: what lies there tells what happened.
