@@ -47,7 +47,7 @@ pub enum Append {
 /// The same, with the job as it was found after a conflict, if it was.
 enum Tried {
     Stored(u64),
-    Conflict(Option<Job>),
+    Conflict(Option<Box<Job>>),
 }
 
 /// What became of a decision.
@@ -165,7 +165,7 @@ impl Log {
             };
             job = match self.try_append(id, job.seq, &event).await? {
                 Tried::Stored(seq) => return Ok(Outcome::Appended { job, seq }),
-                Tried::Conflict(Some(newer)) => newer,
+                Tried::Conflict(Some(newer)) => *newer,
                 Tried::Conflict(None) => self.load_at_least(id, job.seq + 1).await?,
             };
         }
@@ -220,7 +220,7 @@ impl Log {
             }
             let job = fold(&facts);
             if job.seq > version {
-                return Ok(Tried::Conflict(Some(job)));
+                return Ok(Tried::Conflict(Some(job.into())));
             }
         }
         Ok(match self.look_for(id, version, event, cause).await? {

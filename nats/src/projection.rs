@@ -26,11 +26,8 @@ use news::{Item, News};
 
 /// Messages that wait to be written at most.
 const MAX_HELD: usize = 512;
-/// Entries that are written at once: enough for a server that writes one after the other never to wait for us. What comes
-/// meanwhile waits here, where it is joined and an end can go first, and not in the server's line.
-const AT_ONCE: usize = 16;
-/// Between two times that writes begin, so that a flood is joined and not written one by one: a write costs about as
-/// much as a hundred reads. What comes after a rest is written at once, and an end always.
+/// Between two turns, so that a flood is joined and not written one by one: a write costs about as much as a hundred
+/// reads. What comes meanwhile waits for the next turn; after a rest it is written at once, and an end always.
 const PACE: Duration = Duration::from_millis(3);
 /// The same for reports, of which only the last one of a job counts.
 const PACE_OF_REPORTS: Duration = Duration::from_millis(50);
@@ -65,23 +62,22 @@ impl Projection {
     async fn run(&self, stream: &str, pace: Duration, stop: &CancellationToken) {
         let mut puller = Puller::new(&self.bus, stream, PROJECTOR);
         let (mut news, mut writing) = (News::default(), FuturesUnordered::new());
-        let mut due = Instant::now() + pace;
+        // What came before it goes as there is room.
+        let mut turn = Instant::now();
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
-            let has_room = writing.len() < AT_ONCE;
-            let begin = if news.first(false).is_some() { Instant::now() } else { due };
+            let begin = if news.first(turn).is_some() { Instant::now() } else { turn + pace };
             // In this order: what is there already is joined before it is written.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(id) = writing.next() => news.done(id),
                 delivery = puller.next(MAX_HELD - news.held()), if news.held() < MAX_HELD => news.add(delivery),
-                () = sleep_until(begin), if has_room && news.first(true).is_some() => {
-                    let is_due = due <= Instant::now();
-                    if is_due {
-                        due = Instant::now() + pace;
+                () = sleep_until(begin), if news.first(Instant::now()).is_some() => {
+                    if turn + pace <= Instant::now() && news.first(turn).is_none() {
+                        turn = Instant::now();
                     }
-                    while writing.len() < AT_ONCE && let Some(item) = news.next(is_due) {
+                    while let Some(item) = news.next(turn) {
                         writing.push(self.settle(item));
                     }
                 }
@@ -139,6 +135,10 @@ impl Projection {
     async fn join_into(&self, mut kept: Kept, id: JobId, news: &Job) -> Result<bool, Error> {
         for _ in 0..MAX_TRIES {
             let known = kept.entry.as_ref().map(|entry| &entry.job);
+            // Of a job that is complete nobody is told a report, and the last one often comes after the end.
+            if news.seq == 0 && known.is_some_and(|known| known.completed().is_some()) {
+                return Ok(false);
+            }
             let mut job = known.cloned().unwrap_or_default();
             job.join(news);
             if known.is_none() && (news.requested.is_none() || kept.revision > 0) {

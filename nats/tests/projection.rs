@@ -78,7 +78,8 @@ async fn several_projectors_and_any_redelivery_make_the_fold_of_the_log() {
     wait_until_idle(&world).await;
 
     for n in 1..=40 {
-        let (_, found) = entry(&bus, job_id(n), |entry| entry.job.progress.is_some()).await;
+        let is_told = |entry: &Entry| entry.job.progress.is_some() || entry.status == Status::Complete;
+        let (_, found) = entry(&bus, job_id(n), is_told).await;
         let mut job = found.job.clone();
         let expected = log.load(job_id(n)).await.expect("readable");
         (job.progress, job.updated_at) = (None, expected.updated_at);
@@ -101,6 +102,21 @@ async fn a_batch_is_one_write_per_job() {
     }
     let writes = writes(&world).await;
     assert!((10..=15).contains(&writes), "{writes} for 40 events");
+}
+
+#[tokio::test]
+async fn a_report_of_a_complete_job_costs_no_write() {
+    let world = World::provisioned().await;
+    let (log, id) = (world.log("api").await, job_id(1));
+    let _running = projectors(&world, 1).await;
+    live(&log, id, &life(id)).await;
+    wait_until_idle(&world).await;
+    let before = writes(&world).await;
+    log.report(id, Progressed::new(Attempt::FIRST, 90)).await;
+    let is_taken =
+        async || (world.consumer(RENDER_PROGRESS, PROJECTOR).await.ack_floor.stream_sequence == 1).then_some(());
+    wait_for("the report", is_taken).await;
+    assert_eq!(writes(&world).await, before);
 }
 
 #[tokio::test]
@@ -261,7 +277,11 @@ async fn a_rebuild_mends_in_place_what_a_verification_finds() {
         live(&log, job_id(n), &life(job_id(n))[..=(n % 4) as usize]).await;
         log.report(job_id(n), Progressed::new(Attempt::FIRST, 50)).await;
     }
-    assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written, 60, "facts, then reports");
+    assert_eq!(
+        rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written,
+        53,
+        "facts, then reports of what is not complete"
+    );
     assert_eq!(verify(&bus, &|_, _| ()).await.expect("verified"), Verified { jobs: 30, differences: vec![] });
     assert_eq!(rebuild(&bus, &|_, _| ()).await.expect("rebuilt").written, 0, "nothing to do");
 

@@ -1,6 +1,6 @@
 //! What has come and is in no entry yet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use events::{Job, JobId, Recorded};
@@ -8,6 +8,11 @@ use tokio::time::Instant;
 
 use crate::pull::Delivery;
 
+/// Entries that are written at once. The server writes one after the other: more would only wait in its line, where nothing
+/// is joined any more and nothing goes first.
+const AT_ONCE: usize = 16;
+/// The same for those without an end, so that an end finds a short line.
+const OTHERS_AT_ONCE: usize = 4;
 /// An end goes before what came so long before it: people wait for ends, and what is written of the job with one need
 /// not be written before.
 const HEAD_START: Duration = Duration::from_millis(100);
@@ -16,7 +21,8 @@ const HEAD_START: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct News {
     waiting: HashMap<Option<JobId>, Item>,
-    busy: HashSet<Option<JobId>>,
+    /// Whose entries are being written, and whether with an end.
+    busy: HashMap<Option<JobId>, bool>,
     held: usize,
 }
 
@@ -46,17 +52,24 @@ impl News {
         self.held
     }
 
-    /// What goes next; before the time is due, only an end does: there is nothing to come that it could be joined with.
-    pub(super) fn first(&self, is_due: bool) -> Option<&Item> {
-        let may_go = |item: &&Item| !self.busy.contains(&item.id) && (is_due || item.job.ended.is_some());
+    /// What goes next, if there is room: of what has come since the turn, only an end, since nothing comes that it could be
+    /// joined with.
+    pub(super) fn first(&self, turn: Instant) -> Option<&Item> {
+        if self.busy.len() >= AT_ONCE {
+            return None;
+        }
+        let has_room = self.busy.values().filter(|is_end| !**is_end).count() < OTHERS_AT_ONCE;
+        let may_go = |item: &&Item| {
+            !self.busy.contains_key(&item.id) && (item.job.ended.is_some() || has_room && item.since <= turn)
+        };
         self.waiting.values().filter(may_go).min_by_key(|item| item.rank())
     }
 
     /// The same, to be written; it must be [`News::done`] some time.
-    pub(super) fn next(&mut self, is_due: bool) -> Option<Item> {
-        let id = self.first(is_due)?.id;
+    pub(super) fn next(&mut self, turn: Instant) -> Option<Item> {
+        let id = self.first(turn)?.id;
         let item = self.waiting.remove(&id)?;
-        self.busy.insert(id);
+        self.busy.insert(id, item.job.ended.is_some());
         self.held -= item.messages.len();
         Some(item)
     }
@@ -104,19 +117,47 @@ mod tests {
         let cancelled = Event::Cancelled(Cancelled { reason: "enough".into() });
         let mut news = News::default();
         let (first, second) = (JobId::new(1, [0; 10]), JobId::new(2, [0; 10]));
+        let before = Instant::now() - HEAD_START;
         for delivery in [delivery(1, &dispatched), delivery(2, &dispatched), delivery(2, &cancelled)] {
             news.add(delivery);
         }
         assert_eq!(news.held(), 3);
-        let item = news.next(false).expect("the end");
+        let item = news.next(before).expect("the end");
         assert_eq!((item.id, item.messages.len(), item.job.ended.is_some()), (Some(second), 2, true));
         news.add(delivery(2, &cancelled));
-        assert!(news.next(false).is_none(), "the one is being written, the other may be joined with what comes");
-        assert_eq!(news.next(true).expect("the other job").id, Some(first));
-        assert!(news.next(true).is_none(), "both are being written");
+        assert!(news.next(before).is_none(), "the one is being written, the other may be joined with what comes");
+        assert_eq!(news.next(Instant::now()).expect("the other job").id, Some(first));
+        assert!(news.next(Instant::now()).is_none(), "both are being written");
         news.done(Some(second));
-        assert_eq!(news.next(false).expect("what came meanwhile").messages.len(), 1);
+        assert_eq!(news.next(before).expect("what came meanwhile").messages.len(), 1);
         assert_eq!((news.held(), news.into_deliveries().count()), (0, 0));
+    }
+
+    #[test]
+    fn what_came_before_a_turn_goes_as_there_is_room_and_an_end_finds_some() {
+        let dispatched = Event::Dispatched(Attempt::FIRST, Dispatched { call_id: "fc-1".into(), gpu: true });
+        let cancelled = Event::Cancelled(Cancelled { reason: "enough".into() });
+        let mut news = News::default();
+        let others = OTHERS_AT_ONCE as u64;
+        for n in 1..=others + 2 {
+            news.add(delivery(n, &dispatched));
+        }
+        let turn = Instant::now();
+        let gone: Vec<_> = std::iter::from_fn(|| news.next(turn)).map(|item| item.id).collect();
+        assert_eq!((gone.len(), news.held()), (OTHERS_AT_ONCE, 2));
+        for n in 1..=AT_ONCE as u64 {
+            news.add(delivery(100 + n, &cancelled));
+        }
+        assert_eq!(std::iter::from_fn(|| news.next(turn)).count(), AT_ONCE - OTHERS_AT_ONCE);
+        for id in gone {
+            news.done(id);
+        }
+        let ended = std::iter::from_fn(|| news.next(turn)).map(|item| item.job.ended.is_some()).collect::<Vec<_>>();
+        assert_eq!(ended, [true; OTHERS_AT_ONCE], "ends go first");
+        for n in 1..=AT_ONCE as u64 {
+            news.done(Some(JobId::new(100 + n, [0; 10])));
+        }
+        assert_eq!(std::iter::from_fn(|| news.next(turn)).count(), 2, "of the same turn");
     }
 
     #[test]
@@ -127,6 +168,6 @@ mod tests {
         news.add(delivery(1, &dispatched));
         news.add(delivery(2, &cancelled));
         news.waiting.values_mut().filter(|item| item.job.ended.is_none()).for_each(|item| item.since -= 2 * HEAD_START);
-        assert_eq!(news.next(true).expect("the older one").id, Some(JobId::new(1, [0; 10])));
+        assert_eq!(news.next(Instant::now()).expect("the older one").id, Some(JobId::new(1, [0; 10])));
     }
 }
