@@ -98,6 +98,13 @@ async fn completions(stack: &Stack, jobs: &[JobId]) -> f64 {
     rate
 }
 
+/// Whether the bucket has all that was recorded.
+async fn is_projected(bus: &Bus) -> bool {
+    let answer = bus.client().request("$JS.API.CONSUMER.INFO.RENDER.projector", "".into()).await.expect("answered");
+    let info: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
+    info["num_pending"] == 0 && info["num_ack_pending"] == 0
+}
+
 /// The two durable writes that a completion cannot do without, and nothing else.
 async fn bare(bus: &Bus, count: usize) -> f64 {
     let began = Instant::now();
@@ -126,6 +133,8 @@ pub(crate) async fn run(count: usize) {
     let stack = Stack::new(&mut tasks, &server, &bus, bucket).await;
     let making = (0..count + TIMED).map(|_| stack.render());
     let jobs: Vec<JobId> = futures_util::stream::iter(making).buffer_unordered(CLIENTS).collect().await;
+    // One after the other, with nothing else going on.
+    while !is_projected(&bus).await {}
     let (timed, rest) = jobs.split_at(TIMED);
     latency(&stack, timed).await;
     let bare = bare(&bare_bus, rest.len()).await;
