@@ -66,7 +66,8 @@ impl Projection {
         let mut turn = Instant::now();
         // While the log is not the one that was written before, nothing of it goes into the entries.
         while stop.run_until_cancelled(self.bus.writable()).await.is_some() {
-            let begin = if news.first(turn).is_some() { Instant::now() } else { turn + pace };
+            let is_over = news.first(turn).is_none();
+            let begin = if is_over { turn + pace } else { Instant::now() };
             // In this order: what is there already is joined before it is written.
             tokio::select! {
                 biased;
@@ -74,7 +75,7 @@ impl Projection {
                 Some(id) = writing.next() => news.done(id),
                 delivery = puller.next(MAX_HELD - news.held()), if news.held() < MAX_HELD => news.add(delivery),
                 () = sleep_until(begin), if news.first(Instant::now()).is_some() => {
-                    if turn + pace <= Instant::now() && news.first(turn).is_none() {
+                    if is_over {
                         turn = Instant::now();
                     }
                     while let Some(item) = news.next(turn) {

@@ -265,7 +265,7 @@ impl Object {
 /// a revision that it has read or written there never replaces another entry here.
 fn unused_revision() -> u64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
-    u64::try_from(now).unwrap_or(1).max(1)
+    u64::try_from(now).unwrap_or_default()
 }
 
 /// The server's version and level, which it writes into every configuration, and a pause that never was: the zero time of

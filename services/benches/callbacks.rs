@@ -10,7 +10,8 @@ use kiln::bucket::Bucket;
 use kiln::clock;
 use kiln::webhook::Webhook;
 use nats::server::Server;
-use nats::{Bus, Log};
+use nats::topology::{PROJECTOR, RENDER};
+use nats::{Bus, Log, Reader};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -100,9 +101,8 @@ async fn completions(stack: &Stack, jobs: &[JobId]) -> f64 {
 
 /// Whether the bucket has all that was recorded.
 async fn is_projected(bus: &Bus) -> bool {
-    let answer = bus.client().request("$JS.API.CONSUMER.INFO.RENDER.projector", "".into()).await.expect("answered");
-    let info: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
-    info["num_pending"] == 0 && info["num_ack_pending"] == 0
+    let reader = Reader::ask(bus, RENDER, PROJECTOR).await.expect("answered");
+    matches!(reader, Some(Reader { held: 0, left: 0, .. }))
 }
 
 /// The two durable writes that a completion cannot do without, and nothing else.
