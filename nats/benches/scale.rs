@@ -114,8 +114,11 @@ impl Scale {
         })
         .await;
         let poll = median(|n| {
-            let entries = &entries;
-            async move { drop(entries.get(some(n)).await.expect("readable").expect("an entry")) }
+            let (watch, entries) = (&watch, &entries);
+            async move {
+                let row = watch.row(some(n)).expect("a row");
+                drop(entries.get_at(some(n), row.revision).await.expect("readable").expect("an entry"));
+            }
         })
         .await;
         let list = median(|n| {

@@ -22,8 +22,9 @@ async fn bench_prints_every_figure_with_and_without_claims_and_every_job_complet
         let (told, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{told}\n{log}");
         let begins = |what: &str| told.lines().filter(|line| line.starts_with(what)).count();
-        let figures = ["bench ", "writes per job ", "bare loop ", "whole life ", "processor per job ", "drain "];
-        for figure in figures.into_iter().chain(["idle, submit to call ", "nats-server ", "completed once "]) {
+        let writes = ["bench ", "one synced write ", "writes per job ", "bare loop ", "processor per job "];
+        let lives = ["whole life ", "drain ", "idle, submit to call ", "nats-server ", "completed once "];
+        for figure in writes.into_iter().chain(lives) {
             assert_eq!(begins(figure), 1, "`{figure}` in: {told}");
         }
         // Four to begin with, and then as many as were asked for.

@@ -83,6 +83,7 @@ async fn measure(world: &World, args: &Args, provider: &Provider, server: u32) -
     let cores = std::thread::available_parallelism()?;
     say("bench", &format!("{} jobs, {} at once, {claims}, {cores} cores", args.jobs, args.clients))?;
     let bare = Bare::start(world.bus().await?, world.bus().await?).await?;
+    say("one synced write", &format!("{:.2} ms, with nothing beside it", bare.alone().await?.as_secs_f64() * 1000.0))?;
     live(args, &bus, &load, bare, server).await?;
     drain(args, &bus, &load, provider).await?;
     idle(args, &load, provider).await?;

@@ -1,7 +1,7 @@
 //! The least that a job's writes cost: as many as kiln made, with the same headers, of the same sizes and upon the same
 //! conditions, with nothing around them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use events::JobId;
 use nats::Bus;
@@ -9,6 +9,10 @@ use nats::bench::{Copies, Written, written};
 
 use super::load::spread;
 use super::{as_f64, per_second};
+
+/// Writes one after the other that tell what one takes, each about as long as a fact.
+const ALONE: u64 = 101;
+const FACT_BYTES: u64 = 500;
 
 /// What was written so far, and how long it took.
 pub(super) struct Bare {
@@ -25,6 +29,18 @@ impl Bare {
     pub(super) async fn start(log: Bus, jobs: Bus) -> Result<Self, nats::Error> {
         let copies = Copies::make(log, jobs).await?;
         Ok(Self { copies, jobs: 0, facts: 0, entries: 0, reports: 0, took: Duration::ZERO })
+    }
+
+    /// What a synced write takes with nothing else going on, the median of some.
+    pub(super) async fn alone(&self) -> Result<Duration, nats::Error> {
+        let mut took = Vec::new();
+        for n in 0..ALONE {
+            let began = Instant::now();
+            self.copies.write(JobId::new(n + 1, [1; 10]), (1, FACT_BYTES), (0, 0)).await?;
+            took.push(began.elapsed());
+        }
+        took.sort();
+        Ok(took[took.len() / 2])
     }
 
     /// Writes what kiln has written since, for so many jobs.
